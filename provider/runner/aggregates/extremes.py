@@ -1,0 +1,49 @@
+"""`min` and `max` by the one order of `order`. Travels: standard library only, Python 3.6."""
+
+from math import isnan
+from typing import Any, Callable, Dict, List
+
+from provider.runner.aggregates.base import Aggregate, State, States
+from provider.runner.aggregates.order import order
+
+_PLAIN = (int, str, bytes)
+
+
+class Extreme(Aggregate):
+    """The state is a list of the value, since None is a value too."""
+
+    def __init__(self, name: str, pick: Callable[..., Any]) -> None:
+        self.name = name
+        self._pick = pick
+
+    def batch(self, keys: List[Any], values: List[Any], tag: str, first: int) -> States:
+        groups: Dict[Any, List[Any]] = {}
+        for key, value in zip(keys, values):
+            groups.setdefault(key, []).append(value)
+        if _ties_are_equal(values):
+            return {key: [self._pick(group)] for key, group in groups.items()}
+        try:
+            return {key: [self._pick(group, key=order)] for key, group in groups.items()}
+        except TypeError:
+            raise self.refusal(keys, values, (type(None), int, float, str, bytes, list, tuple, dict))
+
+    def merge(self, one: State, other: State) -> State:
+        return [self._pick(one[0], other[0], key=order)]
+
+    def result(self, state: State) -> Any:
+        return state[0]
+
+    def dump(self, state: State) -> Any:
+        return state[0]
+
+    def load(self, dumped: Any) -> State:
+        return [dumped]
+
+
+def _ties_are_equal(values: List[Any]) -> bool:
+    """The builtin comparison is that of `order`: one type, and for floats neither NaN nor two zeros."""
+    kinds = set(map(type, values))
+    if len(kinds) != 1:
+        return False
+    kind = kinds.pop()
+    return kind in _PLAIN or (kind is float and 0.0 not in values and not any(map(isnan, values)))
