@@ -1,0 +1,112 @@
+"""Links that fail: a port that refuses, a listener that never answers, and a relay that can fall silent.
+
+Knows TCP on loopback and nothing of what is said over it. Each is a context manager that gives back what it took.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+RELAY = Path(__file__).with_name("relay.py")
+#: A relay has to start a Python. Far above that: only a broken rig is this slow.
+START_S = 20.0
+
+
+class RefusedPort:
+    """A port that nobody listens on, held so that nobody else can: a connection to it is refused."""
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self._socket = socket.socket()
+        self._socket.bind((address, 0))
+        self.address: str = address
+        self.port: int = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class MuteListener(RefusedPort):
+    """A listener whose connections are established and never answered.
+
+    Nobody calls accept: the kernel completes each handshake, which is what a frozen server looks like from outside.
+    """
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__(address)
+        self._socket.listen(128)
+
+
+class SilentLink:
+    """A relay to ``(host, port)`` that holds its connections and passes nothing on from `silence` to `resume`.
+
+    Neither end sees a close, an error or a byte, as when a firewall forgets a connection. The relay is a process of its
+    own, so that it goes on when the test's loop does not.
+    """
+
+    def __init__(self, host: str, port: int, address: str = "127.0.0.1") -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(RELAY), host, str(port), address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self.address = address
+        try:
+            self.port = int(self._answer())
+        except ValueError:
+            self.close()
+            raise RuntimeError("the relay did not start") from None
+
+    def silence(self) -> None:
+        """Pass nothing on. When this returns, no byte moves any more."""
+        self._order("silence")
+
+    def resume(self) -> None:
+        """Pass on again, what was held back first."""
+        self._order("resume")
+
+    def cut(self) -> None:
+        """Reset every connection; new ones are still accepted."""
+        self._order("cut")
+
+    def close(self) -> None:
+        """End the relay and its connections."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.kill()
+        self._process.wait(START_S)
+
+    def _order(self, word: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(word + "\n")
+        answer = self._answer()
+        if answer != word:
+            raise RuntimeError(f"the relay answered {answer!r} to {word!r}")
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

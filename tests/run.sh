@@ -1,0 +1,28 @@
+#!/bin/sh
+# `make test`: every check, then the tests twice, and at the end what was left out.
+#
+# A step that fails does not stop the others, so that one run tells everything; the exit status is 0 if none failed.
+set -u
+
+cd "$(dirname "$0")/.."
+failed=
+left_out=
+
+step() {
+    name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || failed="$failed, $name"
+}
+
+sh tests/rigs/openssh.sh || left_out="every test that needs OpenSSH's sshd"
+
+step "check" make --no-print-directory -k check
+step "tests with Linux-only calls hidden" make --no-print-directory portable
+step "all tests" make --no-print-directory pytest
+
+[ -z "$left_out" ] || printf '\nleft out: %s (the skipped tests above say why)\n' "$left_out"
+if [ -n "$failed" ]; then
+    printf '\nfailed: %s\n' "${failed#, }"
+    exit 1
+fi
