@@ -22,7 +22,7 @@ HIDDEN = {
     os: (
         "sched_setscheduler sched_getscheduler sched_setaffinity sched_getaffinity sched_setparam sched_param "
         "SCHED_IDLE SCHED_BATCH pipe2 pidfd_open memfd_create eventfd splice copy_file_range posix_fadvise getrandom "
-        "setresuid unshare setns O_PATH O_TMPFILE O_NOATIME"
+        "setresuid unshare setns O_PATH O_NOATIME"
     ),
     select: "epoll EPOLLIN EPOLLOUT",
     selectors: "EpollSelector",
@@ -72,7 +72,7 @@ def _hide_paths() -> None:
     """Opening and listing raise an audit event, which may refuse; the calls that raise none are wrapped."""
 
     def refuse(path: object) -> None:
-        text = os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
+        text = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ""
         if text.startswith("/") and any(text == hidden or text.startswith(hidden + "/") for hidden in HIDDEN_PATHS):
             raise FileNotFoundError(2, "No such file or directory", text)
 
