@@ -1,0 +1,295 @@
+"""The resident provider against a real SSH client.
+
+Where the runner itself does not matter, a small script stands in for the interpreter that would run it: it is started
+by the same argv, is sent the same payload, and is a process like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from provider import serve, ship
+
+KEYS = serve.KeyPair.fresh("test")
+KEY = asyncssh.import_private_key(KEYS.private)
+#: Made here, since making it reads files.
+PAYLOAD = ship.payload()
+DEADLINE_S = 20.0
+
+
+class Reader(asyncssh.SSHClientSession[bytes]):
+    """A client's end of a channel that can wait for what it was sent."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.errors = bytearray()
+        self.closed = False
+        self.full = False
+        self.changed = asyncio.Event()
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self.channel = chan
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        (self.errors if datatype else self.received).extend(data)
+        self.changed.set()
+
+    def pause_writing(self) -> None:
+        self.full = True
+        self.changed.set()
+
+    def resume_writing(self) -> None:
+        self.full = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.changed.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@asynccontextmanager
+async def resident(tmp_path: Path, python: str | None = None) -> AsyncIterator[serve.Resident]:
+    """A resident that `KEY` may log in to, its root in ``tmp_path``."""
+    async with serve.Resident(python) if python else serve.Resident() as server:
+        await server.start("127.0.0.1", 0, tmp_path, serve.KeyPair.fresh("host").private, KEYS.public)
+        yield server
+
+
+def connect(server: serve.Resident, key: asyncssh.SSHKey = KEY) -> asyncssh.connection._SSHClientConnectionAcceptor:
+    return asyncssh.connect(
+        "127.0.0.1", server.port, username="any", client_keys=[key], known_hosts=None, config=[], agent_path=None
+    )
+
+
+async def session(client: asyncssh.SSHClientConnection) -> Reader:
+    _, reader = await client.create_session(Reader, subsystem=serve.SUBSYSTEM, encoding=None)
+    return reader
+
+
+def stand_in(tmp_path: Path, script: str) -> str:
+    """A program that takes the interpreter's place and says its pid in the file `pid`."""
+    path = tmp_path / "stand-in"
+    path.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pid\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def pids(tmp_path: Path) -> list[int]:
+    path = tmp_path / "pid"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110 - what other processes do sets no event
+            await asyncio.sleep(0.01)
+
+
+async def test_banner(tmp_path: Path) -> None:
+    """A coordinator knows a resident provider by its banner, before it logs in."""
+    async with resident(tmp_path) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await reader.readline() == b"SSH-2.0-LogReduce_0.1\r\n"
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_strangers_stay_out(tmp_path: Path) -> None:
+    """A key that is not authorized does not log in, nor does anyone without a key."""
+    async with resident(tmp_path) as server:
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with connect(server, asyncssh.generate_private_key("ssh-ed25519")):
+                pass
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with asyncssh.connect(
+                "127.0.0.1", server.port, username="any", client_keys=None, password="", known_hosts=None, config=[]
+            ):
+                pass
+
+
+async def test_speaks_only_the_runner_protocol(tmp_path: Path) -> None:
+    """A command and a shell get exit status 1 and a sentence; other subsystems and every forwarding are refused."""
+    async with resident(tmp_path, stand_in(tmp_path, "exec cat")) as server, connect(server) as client:
+        for command in ("id", None):
+            done = await client.run(command, stdin=asyncssh.DEVNULL)
+            assert done.exit_status == 1
+            assert "speaks only the runner protocol" in str(done.stderr)
+            assert done.stdout == ""
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await client.start_sftp_client()
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await client.open_connection("127.0.0.1", server.port)
+        with pytest.raises(asyncssh.ChannelListenError):
+            await client.forward_remote_port("127.0.0.1", 0, "127.0.0.1", server.port)
+
+
+async def test_bytes_pass_unchanged(tmp_path: Path) -> None:
+    """The payload goes first, then every byte both ways, and the runner's exit status at the end."""
+    sent = os.urandom(1 << 20) * 8
+    async with resident(tmp_path, stand_in(tmp_path, "cat; exit 7")) as server, connect(server) as client:
+        reader = await session(client)
+        await reader.until(lambda: len(reader.received) == len(PAYLOAD))
+        reader.channel.write(sent)
+        reader.channel.write_eof()
+        await reader.until(lambda: reader.closed)
+        assert len(reader.received) == len(PAYLOAD) + len(sent)
+        assert bytes(reader.received) == PAYLOAD + sent
+        assert reader.channel.get_exit_status() == 7
+
+
+async def test_haste_loses_nothing(tmp_path: Path) -> None:
+    """What a client sends before the runner's first byte waits, so that a loader that reads ahead cannot swallow it."""
+    size = len(PAYLOAD)
+    loader = f'head -c {size} >/dev/null; while [ ! -e "{tmp_path}/go" ]; do sleep 0.01; done; echo hello; exec cat'
+    async with resident(tmp_path, stand_in(tmp_path, loader)) as server, connect(server) as client:
+        reader = await session(client)
+        reader.channel.write(b"first " * 100_000)
+        await eventually(lambda: bool(pids(tmp_path)))
+        (tmp_path / "go").touch()
+        await reader.until(lambda: len(reader.received) == 6 + 600_000)
+        assert bytes(reader.received) == b"hello\n" + b"first " * 100_000
+
+
+async def test_slow_client_stops_the_runner(tmp_path: Path) -> None:
+    """A runner whose output nobody takes comes to stand, with bounded memory here, and loses nothing of it."""
+    progress = tmp_path / "progress"
+    chunk = 1 << 16
+    script = f'for i in $(seq 512); do head -c {chunk} /dev/zero; echo >> "{progress}"; done'
+    async with resident(tmp_path, stand_in(tmp_path, script)) as server, connect(server) as client:
+        reader = await session(client)
+        reader.channel.pause_reading()
+        written = await _standstill(lambda: progress.stat().st_size if progress.exists() else 0)
+        assert 0 < written * chunk < 8 << 20
+        reader.channel.resume_reading()
+        await reader.until(lambda: reader.closed)
+        assert len(reader.received) == 512 * chunk
+
+
+async def test_slow_runner_stops_the_client(tmp_path: Path) -> None:
+    """A client whose bytes the runner does not read comes to stand, and all of them arrive once it does."""
+    script = f'echo hello; while [ ! -e "{tmp_path}/go" ]; do sleep 0.01; done; wc -c'
+    total = 64 << 20
+    async with resident(tmp_path, stand_in(tmp_path, script)) as server, connect(server) as client:
+        reader = await session(client)
+        await reader.until(reader.received.__len__)
+        block = bytes(1 << 20)
+        sent = 0
+        while sent < total:
+            reader.channel.write(block)
+            sent += len(block)
+        held = await _standstill(lambda: total - reader.channel.get_write_buffer_size())
+        assert held < 8 << 20
+        (tmp_path / "go").touch()
+        reader.channel.write_eof()
+        await reader.until(lambda: reader.closed)
+        assert int(reader.received.split()[-1]) == total + len(PAYLOAD)
+
+
+async def _standstill(measure: Callable[[], int]) -> int:
+    """The value at which a measure that only grows has not grown for half a second."""
+    async with asyncio.timeout(DEADLINE_S):
+        last, quiet = -1, 0
+        while quiet < 10 or last <= 0:
+            await asyncio.sleep(0.05)
+            now = measure()
+            last, quiet = now, quiet + 1 if now == last else 0
+        return last
+
+
+async def test_stubborn_runner_is_killed(tmp_path: Path) -> None:
+    """A runner that outlives its channel's end by more than the grace is killed."""
+    script = 'trap "" TERM HUP; echo hello; while :; do sleep 0.2; done'
+    async with resident(tmp_path, stand_in(tmp_path, script)) as server, connect(server) as client:
+        reader = await session(client)
+        await reader.until(reader.received.__len__)
+        (pid,) = pids(tmp_path)
+        reader.channel.close()
+        await eventually(lambda: not alive(pid))
+        await eventually(lambda: server.sessions == 0)
+
+
+async def test_lost_connection_ends_the_runner(tmp_path: Path) -> None:
+    """A client that is cut off leaves no runner behind."""
+    async with resident(tmp_path, stand_in(tmp_path, "exec cat")) as server:
+        client = await connect(server)
+        reader = await session(client)
+        await reader.until(reader.received.__len__)
+        client.abort()
+        await eventually(lambda: server.sessions == 0)
+        assert not any(map(alive, pids(tmp_path)))
+        await client.wait_closed()
+
+
+async def test_close_leaves_no_process(tmp_path: Path) -> None:
+    """Closing a resident ends its sessions' processes, also one that ignores the end of its stdin."""
+    script = 'trap "" TERM HUP; echo hello; while :; do sleep 0.2; done'
+    async with resident(tmp_path, stand_in(tmp_path, script)) as server:
+        client = await connect(server)
+        for reader in [await session(client) for _ in range(2)]:
+            await reader.until(reader.received.__len__)
+    assert len(pids(tmp_path)) == 2
+    assert not any(map(alive, pids(tmp_path)))
+    await client.wait_closed()
+
+
+async def test_sessions_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One session over the limit is refused with the reason, and has its place once another is over."""
+    monkeypatch.setattr(serve, "MAX_SESSIONS", 2)
+    async with resident(tmp_path, stand_in(tmp_path, "exec cat")) as server, connect(server) as client:
+        readers = [await session(client) for _ in range(2)]
+        with pytest.raises(asyncssh.ChannelOpenError, match="2 sessions are open"):
+            await session(client)
+        readers[0].channel.close()
+        await eventually(lambda: server.sessions == 1)
+        await session(client)
+
+
+async def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strangers who connect and say nothing cannot hold more than their bound of connections."""
+    monkeypatch.setattr(serve, "MAX_CONNECTIONS", 3)
+    async with resident(tmp_path) as server:
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
+        async with asyncio.timeout(DEADLINE_S):
+            for reader, _ in idle[:3]:
+                assert (await reader.readline()).startswith(b"SSH-2.0-")
+            await idle[3][0].read()
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_python_that_is_not_there(tmp_path: Path) -> None:
+    """An interpreter that cannot be started refuses the session and says why."""
+    async with resident(tmp_path, str(tmp_path / "missing")) as server, connect(server) as client:
+        with pytest.raises(asyncssh.ChannelOpenError, match="could not be started"):
+            await session(client)
+        assert server.sessions == 0
+
+
+@pytest.mark.parametrize(("host_key", "authorized"), [(b"no key", KEYS.public), (KEYS.private, "no key either")])
+async def test_keys_that_are_none(tmp_path: Path, host_key: bytes, authorized: str) -> None:
+    """A key that cannot be read keeps a resident from starting."""
+    async with serve.Resident() as server:
+        with pytest.raises(ValueError, match="(?i)key"):
+            await server.start("127.0.0.1", 0, tmp_path, host_key, authorized)
