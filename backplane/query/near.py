@@ -1,0 +1,27 @@
+"""Near names, for messages about a name that does not exist. Knows text only."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that suggests what was meant, or nothing.
+
+    >>> did_you_mean("flor", ["floor", "logs"])
+    "; did you mean 'floor'?"
+    >>> did_you_mean("x", ["floor"])
+    ''
+    """
+    close = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(one) for one in close)}?" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a sentence, sorted.
+
+    >>> listed(["sum", "count"])
+    'count, sum'
+    """
+    return ", ".join(sorted(names))
