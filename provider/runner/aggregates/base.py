@@ -7,7 +7,7 @@ The law: the result of a group does not depend on how its values were dealt into
 were merged, or on which side. `batch` folds many values at once and `merge` joins two states; there is no other way in.
 """
 
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 #: A group's state while it is in memory. Never None.
 State = Any
@@ -67,10 +67,10 @@ class Aggregate:
             have = get(key)
             states[key] = state if have is None else merge(have, state)
 
-    def refusal(self, keys: List[Any], values: List[Any], accepted: "tuple[type, ...]") -> AggregateError:
-        """What to say about the first value that is not one of the accepted types."""
+    def refusal(self, keys: List[Any], values: List[Any], accepts: Callable[[Any], bool]) -> AggregateError:
+        """What to say about the first value that is not acceptable."""
         for key, value in zip(keys, values):
-            if not isinstance(value, accepted):
+            if not accepts(value):
                 where = "" if key == () else " (key %.80r)" % (key,)
                 return AggregateError("%s cannot take a value of type %s%s" % (self.name, type(value).__name__, where))
         raise AssertionError("every value is acceptable")

@@ -25,7 +25,7 @@ class Extreme(Aggregate):
         try:
             return {key: [self._pick(group, key=order)] for key, group in groups.items()}
         except TypeError:
-            raise self.refusal(keys, values, (type(None), int, float, str, bytes, list, tuple, dict))
+            raise self.refusal(keys, values, _has_place)
 
     def merge(self, one: State, other: State) -> State:
         return [self._pick(one[0], other[0], key=order)]
@@ -38,6 +38,14 @@ class Extreme(Aggregate):
 
     def load(self, dumped: Any) -> State:
         return [dumped]
+
+
+def _has_place(value: Any) -> bool:
+    try:
+        order(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _ties_are_equal(values: List[Any]) -> bool:

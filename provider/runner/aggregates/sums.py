@@ -39,7 +39,7 @@ class Sum(Aggregate):
             return _ints(keys, values)
         if not kinds <= _NUMBERS:
             if not all(issubclass(kind, (int, float)) for kind in kinds):
-                raise self.refusal(keys, values, (int, float))
+                raise self.refusal(keys, values, _is_number)
             values = [int(value) if isinstance(value, int) else float(value) for value in values]
         groups: Dict[Any, List[Any]] = {}
         for key, value in zip(keys, values):
@@ -97,7 +97,7 @@ class Mean(Aggregate):
 
     def batch(self, keys: List[Any], values: List[Any], tag: str, first: int) -> States:
         if not all(issubclass(kind, (int, float)) for kind in set(map(type, values))):
-            raise self.refusal(keys, values, (int, float))
+            raise self.refusal(keys, values, _is_number)
         sums = self._sum.batch(keys, values, tag, first)
         return {key: [sums[key], number] for key, number in Counter(keys).items()}
 
@@ -114,6 +114,10 @@ class Mean(Aggregate):
         if type(dumped) is not list or len(dumped) != 2 or type(dumped[1]) is not int or dumped[1] < 1:
             raise ValueError("a mean of %.40r" % (dumped,))
         return [self._sum.load(dumped[0]), dumped[1]]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _ints(keys: List[Any], values: List[Any]) -> States:

@@ -1,0 +1,284 @@
+"""One query's answer: a state machine from messages to a table and its coverage.
+
+Knows messages, folds, cursors and coverage; says what should be done as instructions, and does no I/O. Everything that
+changes it goes through `Answer.handle` (a message) or `Answer.begin` (a new job), from one thread.
+
+A snapshot shows what has been applied and nothing else: states arrive among the cuts, in order, so a provider is never
+shown `done` before its last cut counts. A provider that says what cannot be applied is lost, with the reason, and
+spoils nothing else; a reduce that fails ends the query.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
+from backplane.reduce.coverage import Counters, Standing, coverage
+from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
+from backplane.reduce.folds import Fold
+from backplane.reduce.snapshot import Snapshot
+from backplane.wire import codec
+from backplane.wire.errors import RemoteProtocolError
+from backplane.wire.messages import Beat, Cut, End, Gap, Message, NeedStart, Open, State, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Answer this need with a start of this epoch, from these positions."""
+
+    need: NeedStart
+    epoch: int
+    positions: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A job's cuts count up to this one."""
+
+    provider: str
+    job: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Abort the job: something is missing. A new one from the applied positions could go on."""
+
+    provider: str
+    job: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Abort the job: what it sends is nonsense. A new one would do it again."""
+
+    provider: str
+    job: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """Drain the query: nothing more is taken."""
+
+    reason: str
+
+
+Instruction = Begin | Applied | Restart | Stop | Enough
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the answer came about."""
+
+    cuts: int
+    #: Frames dropped because their epoch or job is over.
+    stale: int
+    #: Parts dropped because their cut had been applied.
+    duplicates: int
+    #: Jobs that could not go on.
+    broken: int
+    #: Payload bytes of cuts that are not complete.
+    staged_bytes: int
+    #: The largest that it was for one provider.
+    peak_staged_bytes: int
+
+
+class _Provider:
+    __slots__ = ("cursor", "job", "standing")
+
+    def __init__(self) -> None:
+        self.cursor = Cursor()
+        self.standing = Standing()
+        self.job = 0
+
+
+class Answer:
+    """See above.
+
+    Args:
+        query: its name, for snapshots.
+        query_id: likewise.
+        fold: takes what is applied; this answer's alone.
+        targets: whom the client asks; the coordinator's `Targets` replaces them.
+        endless: it ends only when it is told to.
+        coverage_full: every snapshot's JSON has a row for each provider.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        query: str,
+        query_id: str,
+        fold: Fold,
+        targets: Iterable[str],
+        endless: bool = False,
+        coverage_full: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._query = query
+        self._query_id = query_id
+        self._fold = fold
+        self._endless = endless
+        self._coverage_full = coverage_full
+        self._clock = clock
+        self._providers = {name: _Provider() for name in targets}
+        self._settled = False
+        self._enough = False
+        self._seq = 0
+        self._cuts = 0
+        self._broken = 0
+        self._peak = 0
+
+    @property
+    def finished(self) -> bool:
+        """Every target has ended, or was drained. False until the coordinator has said who the targets are."""
+        return self._settled and all(each.standing.over for each in self._providers.values())
+
+    def begin(self, provider: str, job: int = 0) -> tuple[int, tuple[tuple[str, bytes], ...]]:
+        """A new job of a provider: its epoch, and the positions to start from. What older jobs still say is dropped."""
+        each = self._known(provider)
+        each.job = job
+        each.standing.begun()
+        return each.cursor.begin()
+
+    def handle(self, provider: str, message: Message, size: int = 0) -> list[Instruction]:
+        """Take one message about a provider (any name for `Targets`); what should be done about it.
+
+        Args:
+            size: bytes of its frames; what bounds staging is the payloads' own.
+
+        Raises:
+            ReduceFault: the query's reduce failed. The answer is of no use any more.
+            RemoteProtocolError: the coordinator said nonsense. Nothing has changed.
+        """
+        if isinstance(message, Targets):
+            return self._targets(message)
+        if isinstance(message, State):
+            self._known(message.provider).standing.changed(message, message.at or self._clock())
+            return []
+        if isinstance(message, NeedStart):
+            return [Begin(message, *self.begin(message.provider, message.job))]
+        each = self._known(provider)
+        if message.job and each.job and message.job != each.job:
+            each.cursor.stale += 1
+            return []
+        try:
+            return self._heard(provider, each, message)
+        except Broken as exc:
+            self._lose(each, str(exc))
+            return [Restart(provider, message.job, str(exc))]
+        except (Overflow, RemoteProtocolError) as exc:
+            reason = f"sent what cannot be read: {exc}"
+            self._lose(each, reason)
+            return [Stop(provider, message.job, reason)]
+
+    def snapshot(self, *, final: bool = False) -> Snapshot:
+        """The answer as it is now.
+
+        Raises:
+            ReduceFault: the query's reduce failed.
+        """
+        self._seq += 1
+        standings = {name: each.standing for name, each in self._providers.items()}
+        return Snapshot(
+            query=self._query,
+            query_id=self._query_id,
+            seq=self._seq,
+            final=final,
+            at=self._clock(),
+            table=self._fold.rows(),
+            coverage=coverage(standings, endless=self._endless, final=final, inexact=self._fold.inexact()),
+            coverage_full=self._coverage_full,
+        )
+
+    def statistics(self) -> Statistics:
+        """Figures for tests and ``-v``."""
+        cursors = [each.cursor for each in self._providers.values()]
+        return Statistics(
+            cuts=self._cuts,
+            stale=sum(cursor.stale for cursor in cursors),
+            duplicates=sum(cursor.duplicates for cursor in cursors),
+            broken=self._broken,
+            staged_bytes=sum(cursor.staged_bytes for cursor in cursors),
+            peak_staged_bytes=self._peak,
+        )
+
+    def _known(self, name: str) -> _Provider:
+        return self._providers.setdefault(name, _Provider())
+
+    def _targets(self, message: Targets) -> list[Instruction]:
+        names = codec.unpack(message.payload)
+        if type(names) is not list or not all(type(name) is str for name in names):
+            raise RemoteProtocolError("targets that are no list of names")
+        # Who has been heard of stays: it is covered, whatever it is now.
+        kept = {name: each for name, each in self._providers.items() if each.standing.state != "pending"}
+        self._providers = {**{name: self._known(name) for name in names}, **kept}
+        self._settled = True
+        return []
+
+    def _heard(self, provider: str, each: _Provider, message: Message) -> list[Instruction]:
+        if isinstance(message, Beat):
+            each.standing.beat(message)
+            return []
+        if not isinstance(message, (Open, Cut, Gap, End)) or not each.cursor.current(message.epoch):
+            return []
+        if isinstance(message, Cut):
+            return self._cut(provider, each, message)
+        if isinstance(message, Open):
+            each.cursor.open(message)
+        elif isinstance(message, Gap):
+            each.standing.gap(message)
+        else:
+            self._end(each, message)
+        return []
+
+    def _cut(self, provider: str, each: _Provider, message: Cut) -> list[Instruction]:
+        parts = each.cursor.stage(message)
+        self._peak = max(self._peak, each.cursor.staged_bytes)
+        if parts is None:
+            return []
+        self._apply(provider, each, parts)
+        self._cuts += 1
+        applied: list[Instruction] = [Applied(provider, message.job, each.cursor.seq)]
+        if self._fold.full and not self._enough:
+            self._enough = True
+            applied.append(Enough("the limit of rows was reached"))
+        return applied
+
+    def _apply(self, provider: str, each: _Provider, parts: list[Part]) -> None:
+        """All of a cut or nothing: whatever can be wrong with it shows before the first value counts."""
+        contents = [self._loaded(decode(part.content, part.payload)) for part in parts]
+        moves = [move for content in contents if isinstance(content, Moves) for move in content.moves]
+        positions = each.cursor.moved(moves)
+        for content in contents:
+            if isinstance(content, Values):
+                self._fold.values(provider, content.keys, content.values)
+                each.standing.contributed |= bool(content.values)
+            elif isinstance(content, Partials):
+                self._fold.partials(provider, content)
+                each.standing.contributed |= bool(content.keys)
+            elif isinstance(content, Marks):
+                each.standing.marked(dict(content.marks))
+        each.cursor.commit(positions)
+
+    def _loaded(self, content: Content) -> Content:
+        return self._fold.load(content) if isinstance(content, Partials) else content
+
+    def _end(self, each: _Provider, message: End) -> None:
+        each.standing.counters = Counters.of(message.counters) if message.counters else each.standing.counters
+        missing = message.seq - each.cursor.seq
+        if missing < 0:
+            raise RemoteProtocolError(f"an end at cut {message.seq}, after cut {each.cursor.seq}")
+        if missing:
+            raise Broken(f"{missing} cut{'s' * (missing != 1)} missing at the end")
+        each.standing.drained = message.drained
+
+    def _lose(self, each: _Provider, reason: str) -> None:
+        self._broken += 1
+        each.cursor.broken()
+        each.standing.lose(reason)

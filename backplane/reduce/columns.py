@@ -1,0 +1,236 @@
+"""What a cut's parts hold, as Python values: the reading side of `provider.runner.columns`.
+
+Knows the contents and column forms of docs/reference/frames.md. Does not know what is folded, or whether a cut may be
+applied. What is read comes from a provider, so every length, type and index is looked at: a payload that lies raises
+`RemoteProtocolError` and nothing else, and costs no more memory than its bytes account for.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from backplane.wire import codec
+from backplane.wire.errors import RemoteProtocolError
+from provider.runner.columns import BARE
+from provider.runner.pack import MAX_DEPTH
+
+#: Columns in columns. A runner nests half as deep.
+_DEEPEST = 8
+
+_NAN = float("nan")
+_SCALARS = frozenset((str, int, float, bytes, bool, type(None)))
+
+Window = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Raw emissions, in order."""
+
+    #: One for each value, `BARE` for those without; None if none has any.
+    keys: list[Hashable] | None
+    values: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Partials:
+    """Groups that were folded on the provider."""
+
+    window: Window | None
+    aggregates: tuple[str, ...]
+    #: Distinct or not; a group may come in two parts.
+    keys: list[Hashable]
+    #: For each aggregate, its dumped state of each key.
+    states: list[list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Sources that this cut moves: (source, from, to)."""
+
+    moves: tuple[tuple[str, bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Watermarks of sources, in seconds since the epoch; None where a source has none yet."""
+
+    marks: tuple[tuple[str, float | None], ...]
+
+
+Content = Values | Partials | Moves | Marks
+
+
+def decode(content: str, payload: bytes) -> Content:
+    """One cut part.
+
+    Raises:
+        RemoteProtocolError: an unknown content, or a payload that is not what it says.
+    """
+    reader = _READERS.get(content)
+    if reader is None:
+        raise RemoteProtocolError(f"a cut with unknown content {content[:40]!r}")
+    try:
+        return reader(codec.unpack(payload))
+    except (KeyError, IndexError, RecursionError, UnicodeDecodeError, OverflowError) as exc:
+        raise RemoteProtocolError(f"a cut's {content} are broken: {type(exc).__name__} {exc}") from exc
+
+
+def _values(packed: Any) -> Values:
+    count = _expect(_expect(packed, dict)["n"], int)
+    keys = None if packed["keys"] is None else _keys(packed["keys"], count)
+    return Values(keys, _column(packed["values"], count))
+
+
+def _partials(packed: Any) -> Partials:
+    names = _expect(_expect(packed, dict)["aggregates"], list)
+    columns = _expect(packed["states"], list)
+    if len(names) != len(columns) or not columns or not all(type(name) is str for name in names):
+        raise RemoteProtocolError(f"{len(columns)} state columns for {len(names)} aggregates")
+    states = [_column(column, None) for column in columns]
+    count = len(states[0])
+    keys = [BARE] * count if packed["keys"] is None else _keys(packed["keys"], count)
+    if any(len(column) != count for column in states):
+        raise RemoteProtocolError("state columns of different lengths")
+    return Partials(_window(packed["window"]), tuple(names), list(keys), states)
+
+
+def _window(packed: Any) -> Window | None:
+    if packed is None:
+        return None
+    start, end = _row(packed, 2)
+    if type(start) not in (int, float) or type(end) not in (int, float) or not start < end:
+        raise RemoteProtocolError(f"a window of {packed!r:.80}")
+    return float(start), float(end)
+
+
+def _moves(packed: Any) -> Moves:
+    moves = []
+    for each in _expect(packed, list):
+        source, begin, end = _row(each, 3)
+        moves.append((_expect(source, str), _expect(begin, bytes), _expect(end, bytes)))
+    return Moves(tuple(moves))
+
+
+def _marks(packed: Any) -> Marks:
+    marks = []
+    for each in _expect(packed, list):
+        source, mark = _row(each, 2)
+        marks.append((_expect(source, str), None if mark is None else float(_expect(mark, int, float))))
+    return Marks(tuple(marks))
+
+
+_READERS: dict[str, Callable[[Any], Content]] = {
+    "values": _values,
+    "partials": _partials,
+    "moves": _moves,
+    "marks": _marks,
+}
+
+
+def _expect(value: Any, *kinds: type) -> Any:
+    if type(value) not in kinds:
+        raise RemoteProtocolError(f"{type(value).__name__} where {kinds[0].__name__} was due")
+    return value
+
+
+def _row(value: Any, length: int) -> list[Any]:
+    if type(value) is not list or len(value) != length:
+        raise RemoteProtocolError(f"{value!r:.80} where a list of {length} was due")
+    return value
+
+
+def _column(packed: Any, count: int | None, depth: int = _DEEPEST) -> list[Any]:
+    """A column's values, as many as ``count`` if it is given."""
+    kind = _expect(packed, dict)["t"]
+    if kind == "m":
+        values = _plain(_expect(packed["v"], list))
+    elif kind == "i":
+        values = _numbers("q", packed["b"])
+    elif kind == "f":
+        values = _numbers("d", packed["b"])
+    elif kind == "s":
+        values = _texts(packed)
+    elif depth and kind == "d":
+        distinct = _column(packed["v"], None, depth - 1)
+        values = list(map(distinct.__getitem__, _numbers("I", packed["i"])))
+    elif depth and kind == "t":
+        columns = [_column(each, count, depth - 1) for each in _expect(packed["c"], list)]
+        if len({len(column) for column in columns}) != 1:
+            raise RemoteProtocolError("a column of tuples whose elements are not as many")
+        values = list(map(list, zip(*columns, strict=True)))
+    else:
+        raise RemoteProtocolError(f"a column of kind {kind!r:.40}, or nested too deep")
+    if count is not None and len(values) != count:
+        raise RemoteProtocolError(f"a column of {len(values)} values where {count} were due")
+    return values
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """The same, once it is sure that it holds what a map may emit: no msgpack extension, nothing abysmal."""
+    if not _SCALARS.issuperset(map(type, values)):
+        for value in values:
+            _look(value, MAX_DEPTH)
+    return values
+
+
+def _look(value: Any, depth: int) -> None:
+    kind = type(value)
+    if kind in _SCALARS:
+        return
+    if not depth or kind not in (list, dict):
+        raise RemoteProtocolError(f"a value of type {kind.__name__}, or nested too deep")
+    for each in value:
+        _look(each, depth - 1)
+    if kind is dict:
+        for each in value.values():
+            _look(each, depth - 1)
+
+
+def _numbers(code: str, packed: Any) -> list[Any]:
+    numbers = array(code)
+    raw = _expect(packed, bytes)
+    if len(raw) % numbers.itemsize:
+        raise RemoteProtocolError(f"{len(raw)} bytes of numbers of {numbers.itemsize} bytes")
+    numbers.frombytes(raw)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
+
+
+def _texts(packed: dict[str, Any]) -> list[str]:
+    joined = _expect(packed["b"], bytes).decode("utf-8")
+    ends = list(accumulate(_numbers("I", packed["n"])))
+    if (ends[-1] if ends else 0) != len(joined):
+        raise RemoteProtocolError("texts whose lengths do not add up")
+    return [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _keys(packed: Any, count: int) -> list[Hashable]:
+    """Keys as Python can group by them: tuples for sequences, and one NaN for all."""
+    keys = _column(packed, count)
+    kinds = set(map(type, keys))
+    if float in kinds or not kinds <= _SCALARS:
+        return list(map(_key, keys))
+    return keys
+
+
+def _key(value: Any) -> Hashable:
+    kind = type(value)
+    if kind is list:
+        return tuple(map(_key, value))
+    if kind is float:
+        return value if value == value else _NAN
+    if kind is dict:
+        raise RemoteProtocolError("a dict cannot be a key")
+    return value  # type: ignore[no-any-return]
+
+
+def rekeyed(keys: Sequence[Hashable] | None, count: int) -> Sequence[Hashable]:
+    """Keys of so many values, `BARE` where there are none at all."""
+    return [BARE] * count if keys is None else keys

@@ -1,0 +1,287 @@
+"""How complete an answer is: one state for each provider of the target set, and what follows from them.
+
+Knows states, counters and times (DESIGN sections 5 and 8). Does not know cuts or values: what has been applied tells
+its `Standing`. `Coverage` is what a snapshot carries, frozen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from backplane.reduce.names import folded
+from backplane.wire.errors import RemoteProtocolError
+from backplane.wire.messages import Beat, Gap, State
+
+LIVE: Final = ("pending", "connecting", "filtering", "running", "stalled")
+ENDED: Final = ("done", "left", "filtered_out", "refused", "unreachable", "failed", "killed", "lost")
+#: A provider in one of these has said all that it had to say.
+COMPLETE: Final = frozenset(("done", "left", "filtered_out"))
+#: What these had contributed stays, and is less than all.
+_CUT_SHORT: Final = ("failed", "killed", "lost")
+
+#: Sentences in ``inexact``: of a thousand providers that each have a gap, the first few tell the story.
+MOST_REASONS: Final = 20
+#: Gaps kept for each provider; the rest are counted.
+_MOST_GAPS: Final = 3
+
+_COUNTERS: Final = ("lines", "bytes", "matched", "emitted", "parse_errors")
+
+
+def iso(at: float | None) -> str | None:
+    """A time as snapshots say it: UTC, to the second.
+
+    >>> iso(1_795_165_200.7)
+    '2026-11-20T09:00:00Z'
+    """
+    return None if at is None else datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What was read and emitted, as the provider counts it. Lines that are read again after a break count again."""
+
+    lines: int = 0
+    bytes: int = 0
+    matched: int = 0
+    emitted: int = 0
+    parse_errors: int = 0
+    #: By reason.
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Counters:
+        """What a beat or an end says; what is no count counts as 0."""
+        counts = {name: _count(said.get(name)) for name in _COUNTERS}
+        dropped = said.get("dropped")
+        by_reason = dropped.items() if isinstance(dropped, dict) else ()
+        return cls(**counts, dropped={str(reason): _count(number) for reason, number in by_reason})
+
+    def __add__(self, other: Counters) -> Counters:
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTERS}
+        return Counters(**counts, dropped=dict(Counter(self.dropped) + Counter(other.dropped)))
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and value > 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One provider in a snapshot."""
+
+    state: str
+    reason: str | None
+    level: str | None
+    profile: str | None
+    counters: Counters
+    #: Seconds since the epoch, as `joined_at` and `left_at`; None before there is one.
+    watermark: float | None
+    lag_s: float
+    joined_at: float | None
+    left_at: float | None
+    away_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the JSON contract has it."""
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "level": self.level,
+            "profile": self.profile,
+            "lines": self.counters.lines,
+            "bytes": self.counters.bytes,
+            "matched": self.counters.matched,
+            "emitted": self.counters.emitted,
+            "dropped": dict(self.counters.dropped),
+            "parse_errors": self.counters.parse_errors,
+            "watermark": iso(self.watermark),
+            "lag_s": self.lag_s,
+            "joined_at": iso(self.joined_at),
+            "left_at": iso(self.left_at),
+            "away_s": self.away_s,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Of a whole answer."""
+
+    providers: Mapping[str, Row]
+    #: Every target has ended well, or goes on well when a following query ends.
+    complete: bool
+    #: Why the answer is less than exact, in sentences.
+    inexact: tuple[str, ...]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many providers are in each state that has any; live ones first."""
+        counts = Counter(row.state for row in self.providers.values())
+        return {state: counts[state] for state in LIVE + ENDED if counts[state]}
+
+    @property
+    def exit_status(self) -> int:
+        """0 complete, 4 if no provider could be reached, 3 for anything between."""
+        if self.complete:
+            return 0
+        return 4 if all(row.state == "unreachable" for row in self.providers.values()) else 3
+
+    def named(self) -> dict[tuple[str, str | None], list[str]]:
+        """Providers by (state, reason), in the order of states, then reasons."""
+        groups: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+        for name, row in self.providers.items():
+            groups[row.state, row.reason].append(name)
+        return dict(sorted(groups.items(), key=lambda item: ((LIVE + ENDED).index(item[0][0]), item[0][1] or "")))
+
+    def to_dict(self, *, providers: bool) -> dict[str, Any]:
+        """As the JSON contract has it, with or without a row for each provider."""
+        said: dict[str, Any] = {"targets": len(self.providers), "states": self.states}
+        if providers:
+            said["providers"] = {name: row.to_dict() for name, row in self.providers.items()}
+        return said
+
+
+class Standing:
+    """What is known of one provider so far. Changed by its answer only."""
+
+    __slots__ = (
+        "_away_s", "_before", "_gaps", "_gaps_more", "_joined_at", "_lag_s", "_left_at", "_level", "_marks", "_pinned",
+        "_profile", "_reason", "_watermark", "contributed", "counters", "drained", "state",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.state = "pending"
+        #: Something of it has been applied.
+        self.contributed = False
+        #: It ended because it was asked to, with all its cuts applied.
+        self.drained = False
+        self.counters = Counters()
+        self._before = Counters()
+        self._reason: str | None = None
+        self._pinned = False
+        self._level: str | None = None
+        self._profile: str | None = None
+        self._watermark: float | None = None
+        self._marks: dict[str, float] = {}
+        self._lag_s = 0.0
+        self._joined_at: float | None = None
+        self._left_at: float | None = None
+        self._away_s = 0.0
+        self._gaps: list[str] = []
+        self._gaps_more = 0
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is due from it."""
+        return self.state in ENDED or self.drained
+
+    def begun(self) -> None:
+        """A new job of it begins: what an older one had counted stays."""
+        self._before += self.counters
+        self.counters = Counters()
+        self.drained = False
+        self._pinned = False
+
+    def lose(self, reason: str) -> None:
+        """What it said cannot be applied. Whatever the coordinator says of it next, this stands until a new job."""
+        self.state, self._reason, self._pinned = "lost", reason, True
+
+    def changed(self, message: State, at: float) -> None:
+        """The coordinator has seen it change.
+
+        Raises:
+            RemoteProtocolError: there is no such state.
+        """
+        if message.state not in LIVE + ENDED:
+            raise RemoteProtocolError(f"{message.provider} is in an unknown state: {message.state[:40]!r}")
+        self._level = message.level or self._level
+        self._profile = message.profile or self._profile
+        if self._pinned:
+            return
+        self.state, self._reason = message.state, message.reason
+        if self.state in ("running", "done") and self._joined_at is None:
+            self._joined_at = at
+        if self.state == "left":
+            self._left_at = at
+        elif self.state == "running" and self._left_at is not None:
+            self._away_s += max(0.0, at - self._left_at)
+            self._left_at = None
+
+    def beat(self, message: Beat) -> None:
+        """Its own count."""
+        self.counters = Counters.of({name: getattr(message, name) for name in (*_COUNTERS, "dropped")})
+        self._watermark = message.watermark
+        self._lag_s = message.lag_s or 0.0
+
+    def marked(self, marks: Mapping[str, float | None]) -> None:
+        """Watermarks of its sources, out of a cut: the least of them is its own."""
+        self._marks.update({source: mark for source, mark in marks.items() if mark is not None})
+        self._watermark = min(self._marks.values(), default=None)
+
+    def gap(self, message: Gap) -> None:
+        """Something of it was not read."""
+        if len(self._gaps) >= _MOST_GAPS:
+            self._gaps_more += 1
+            return
+        counts = ((message.lines, "lines"), (message.bytes, "bytes"))
+        sizes = [f"{number} {what}" for number, what in counts if number is not None]
+        self._gaps.append(f"{message.source}: {message.reason}" + (f" ({', '.join(sizes)})" if sizes else ""))
+
+    def gaps(self) -> list[str]:
+        """Each gap in a few words."""
+        return self._gaps + ([f"{self._gaps_more} more gaps"] if self._gaps_more else [])
+
+    def row(self) -> Row:
+        """As it is now."""
+        total = self._before + self.counters
+        return Row(
+            state=self.state,
+            reason=self._reason,
+            level=self._level,
+            profile=self._profile,
+            counters=dataclasses.replace(total, dropped=MappingProxyType(dict(total.dropped))),
+            watermark=self._watermark,
+            lag_s=self._lag_s,
+            joined_at=self._joined_at,
+            left_at=self._left_at,
+            away_s=self._away_s,
+        )
+
+
+def coverage(standings: Mapping[str, Standing], *, endless: bool, final: bool, inexact: list[str]) -> Coverage:
+    """The coverage of an answer.
+
+    Args:
+        endless: the query ends only when it is told to, so that ``running`` is well in its ``final`` snapshot.
+        inexact: what the reducer itself leaves out.
+    """
+    well = COMPLETE | {"running"} if endless and final else COMPLETE
+    reasons = inexact + _reasons(standings, drained=endless and final)
+    if len(reasons) > MOST_REASONS:
+        reasons[MOST_REASONS - 1 :] = [f"and {len(reasons) - MOST_REASONS + 1} more reasons"]
+    return Coverage(
+        providers=MappingProxyType({name: standings[name].row() for name in sorted(standings)}),
+        complete=bool(standings) and all(each.state in well for each in standings.values()),
+        inexact=tuple(reasons),
+    )
+
+
+def _reasons(standings: Mapping[str, Standing], *, drained: bool) -> list[str]:
+    short: dict[str, list[str]] = defaultdict(list)
+    gaps = []
+    for name in sorted(standings):
+        each = standings[name]
+        if each.state in _CUT_SHORT and each.contributed:
+            short[each.state].append(name)
+        elif drained and each.state == "running" and not each.drained:
+            short["running"].append(name)
+        gaps += [f"{name}: {gap}" for gap in each.gaps()]
+    reasons = [f"{folded(short[state])}: {state} after having contributed" for state in _CUT_SHORT if short[state]]
+    if short["running"]:
+        reasons.append(f"{folded(short['running'])}: did not hand over what it had last")
+    return reasons + gaps

@@ -1,0 +1,57 @@
+"""A user's reduce went wrong: where, in the user's own words.
+
+Knows tracebacks. Does not know folds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+
+from backplane.wire.errors import LogReduceError
+
+
+class ReduceFault(LogReduceError):
+    """The query's reduce raised, or cannot take what the map emitted: the query is over, with exit status 1.
+
+    Args:
+        text: one sentence, with the user's file and line where there is one.
+        traceback: the user's part of the traceback, for ``-v``; empty where no user code ran.
+        file: the user's file.
+        line: from 1.
+    """
+
+    def __init__(self, text: str, traceback: str = "", file: str | None = None, line: int | None = None) -> None:
+        super().__init__(text)
+        self.traceback = traceback
+        self.file = file
+        self.line = line
+
+
+@contextlib.contextmanager
+def user_code(what: str) -> Iterator[None]:
+    """Run user code, given as ``what`` in messages (``reduce``, ``Reduce.add``).
+
+    Raises:
+        ReduceFault: it raised; SystemExit counts, since no reduce may end the program that hosts it.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as exc:
+        # Frames: this generator, the fold that called, then the user's own.
+        own = exc.__traceback__.tb_next if exc.__traceback__ else None
+        raise _fault(what, exc, own.tb_next if own else None) from exc
+
+
+def _fault(what: str, exc: BaseException, tb: TracebackType | None) -> ReduceFault:
+    said = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+    if tb is None:
+        return ReduceFault(f"{what} failed: {said}")
+    # The deepest frame in the user's file says more than one in a library that it calls.
+    file = tb.tb_frame.f_code.co_filename
+    frames = [frame for frame, _ in traceback.walk_tb(tb)]
+    lines = [line for frame, line in traceback.walk_tb(tb) if frame.f_code.co_filename == file]
+    text = "".join(traceback.format_exception(type(exc), exc, tb))
+    return ReduceFault(f"{file}:{lines[-1]}: {what} failed: {said}", text if frames else "", file, lines[-1])

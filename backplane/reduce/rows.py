@@ -1,0 +1,115 @@
+"""From groups to rows: columns for keys, a stable order, and values that nobody changes any more.
+
+Knows how keys become columns (DESIGN section 8). Does not know how values were folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
+
+from backplane.reduce.columns import Window
+from provider.runner.aggregates.order import order
+from provider.runner.columns import BARE
+
+_SCALARS = frozenset((str, int, float, bytes, bool, type(None)))
+
+
+class Place(NamedTuple):
+    """Where a group belongs besides its key: its window, and its provider if the query is split by host."""
+
+    window: Window | None
+    host: str | None
+
+
+class Rows(NamedTuple):
+    """An answer's table."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+class Entry(NamedTuple):
+    """One group, or one row of a reducer's own."""
+
+    place: Place
+    key: Hashable
+    values: tuple[Any, ...]
+
+
+def table(entries: Iterable[Entry], names: Sequence[str], *, in_order: bool = False) -> Rows:
+    """Rows of key columns and then ``names``, sorted by window, host and key unless they are ``in_order`` already."""
+    found = list(entries)
+    if not in_order:
+        found.sort(key=lambda entry: (order(entry.place.window), order(entry.place.host), order(entry.key)))
+    windows = any(entry.place.window is not None for entry in found)
+    hosts = any(entry.place.host is not None for entry in found)
+    keys = _key_columns(entry.key for entry in found)
+    rows = []
+    for entry in found:
+        row: list[Any] = []
+        if windows:
+            row.append(None if entry.place.window is None else list(entry.place.window))
+        if hosts:
+            row.append(entry.place.host)
+        row += _parts(entry.key, len(keys))
+        row += map(kept, entry.values)
+        rows.append(tuple(row))
+    columns = (["window"] if windows else []) + (["host"] if hosts else []) + keys + list(names)
+    return Rows(tuple(columns), tuple(rows))
+
+
+def _key_columns(keys: Iterable[Hashable]) -> list[str]:
+    """None if all are bare, ``key``, or ``key1 ...`` as soon as one is a tuple."""
+    width = 0
+    several = False
+    for key in keys:
+        if type(key) is tuple:
+            several = several or bool(key)
+            width = max(width, len(key))
+        else:
+            width = max(width, 1)
+    return [f"key{number}" for number in range(1, width + 1)] if several else ["key"] * width
+
+
+def _parts(key: Hashable, width: int) -> list[Any]:
+    parts = list(key) if type(key) is tuple else [key]
+    return [kept(part) for part in parts] + [None] * (width - len(parts))
+
+
+def kept(value: Any) -> Any:
+    """A value as it is now, as plain data: containers are copied (a reduce may go on changing its own), sets become
+    sorted lists, and what no output could show becomes its text.
+
+    >>> kept({"a": (1, {3, 2})})
+    {'a': [1, [2, 3]]}
+    """
+    if type(value) in _SCALARS:
+        return value
+    if isinstance(value, Mapping):
+        return {_name(key): kept(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [kept(each) for each in value]
+    if isinstance(value, AbstractSet):
+        return sorted(map(kept, value), key=order)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    for base in (int, float, str):
+        if isinstance(value, base):
+            return base(value)
+    return str(value)
+
+
+def _name(key: Any) -> Hashable:
+    return key if type(key) in _SCALARS else str(key)
+
+
+def seen_key(key: Hashable) -> Hashable:
+    """A key as user code sees it: None where there is none."""
+    return None if key == BARE else key
+
+
+def kept_key(key: Any) -> Hashable:
+    """A key that user code gives back, of whatever type, as one that has an order and columns."""
+    return tuple(map(kept, key)) if isinstance(key, tuple) else kept(key)

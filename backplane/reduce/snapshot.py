@@ -1,0 +1,140 @@
+"""An answer at one moment, frozen, and its JSON form.
+
+Knows the JSON contract (DESIGN section 8). Does no output. JSON has no bytes and neither NaN nor infinities; so that a
+reader can tell them from text and null they are
+
+    {"$bytes": base64}      bytes, and text that holds undecodable bytes
+    {"$float": "nan"}       also "inf" and "-inf"
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backplane.reduce.coverage import Coverage, iso
+from backplane.reduce.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One running answer, or with ``final`` its last form."""
+
+    query: str
+    query_id: str
+    #: From 1, one higher each time.
+    seq: int
+    final: bool
+    #: Seconds since the epoch.
+    at: float
+    table: Rows
+    coverage: Coverage
+    #: ``--coverage full``: a row for each provider in every snapshot's JSON, not in the final one's only.
+    coverage_full: bool = False
+    #: Event time in seconds since the epoch; None for all of it.
+    window: tuple[float, float] | None = None
+    revision: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the table's columns."""
+        return self.table.columns
+
+    @property
+    def rows(self) -> tuple[tuple[Any, ...], ...]:
+        """Values in the order of ``columns``."""
+        return self.table.rows
+
+    @property
+    def complete(self) -> bool:
+        """See `Coverage`."""
+        return self.coverage.complete
+
+    @property
+    def inexact(self) -> tuple[str, ...]:
+        """See `Coverage`."""
+        return self.coverage.inexact
+
+    @property
+    def exit_status(self) -> int:
+        """See `Coverage`."""
+        return self.coverage.exit_status
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract, ready for ``json.dumps``."""
+        return {
+            "query": plain(self.query),
+            "query_id": self.query_id,
+            "seq": self.seq,
+            "final": self.final,
+            "at": iso(self.at),
+            "window": None if self.window is None else [iso(each) for each in self.window],
+            "revision": self.revision,
+            "columns": [_name(name) for name in self.columns],
+            "rows": [
+                {_name(name): plain(value) for name, value in zip(self.columns, row, strict=True)} for row in self.rows
+            ],
+            "complete": self.complete,
+            "inexact": [_said(reason) for reason in self.inexact],
+            "coverage": _texts(self.coverage.to_dict(providers=self.final or self.coverage_full)),
+        }
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can say it.
+
+    >>> plain([b"\\xff", "caf\\udce9", float("inf"), {1: None}])
+    [{'$bytes': '/w=='}, {'$bytes': 'Y2Fm6Q=='}, {'$float': 'inf'}, {'1': None}]
+    """
+    if isinstance(value, str):
+        return value if _encodes(value) else _bytes(octets(value))
+    if isinstance(value, bytes):
+        return _bytes(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    if isinstance(value, Mapping):
+        return {_name(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value
+
+
+def octets(text: str) -> bytes:
+    """The bytes that a text was made of."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that never was a byte, for instance out of JSON's "\\ud800"
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _bytes(data: bytes) -> dict[str, str]:
+    return {"$bytes": base64.b64encode(data).decode("ascii")}
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _name(key: Any) -> str:
+    """Names in JSON are text, whatever they are made of."""
+    return _said(
+        key if isinstance(key, str) else key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+    )
+
+
+def _said(text: str) -> str:
+    """Text for people: what is undecodable in it is replaced."""
+    return text if _encodes(text) else octets(text).decode("utf-8", "replace")
+
+
+def _texts(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {_said(key): _texts(value) for key, value in said.items()}
+    return _said(said) if isinstance(said, str) else said
