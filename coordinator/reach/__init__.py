@@ -1,0 +1,32 @@
+"""How providers are reached: `ssh`, `local`, `command`. The index only; asyncssh is imported by the first SSH login."""
+
+from coordinator.reach.base import Channel, Reach, Receiver
+from coordinator.table import Provider, ReachOptions
+
+__all__ = ["Reach", "reaches"]
+
+
+class _LazySsh:
+    """`SshReach`, once it is needed: its import takes longer than everything else that a coordinator does to start."""
+
+    def __init__(self) -> None:
+        self._reach: Reach | None = None
+
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
+        if self._reach is None:
+            from coordinator.reach.ssh import SshReach
+
+            self._reach = SshReach()
+        return await self._reach.open(provider, options, receiver)
+
+    async def close(self) -> None:
+        if self._reach is not None:
+            await self._reach.close()
+
+
+def reaches() -> dict[str, Reach]:
+    """A new set of reaches, by name."""
+    from coordinator.reach.command import CommandReach
+    from coordinator.reach.local import LocalReach
+
+    return {"ssh": _LazySsh(), "local": LocalReach(), "command": CommandReach()}

@@ -1,0 +1,247 @@
+"""One query in the coordinator: carries out what its plan says, and tells the plan what happened.
+
+Knows links, the relay and its client. Decides nothing: every state comes from `coordinator.plan`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from backplane.wire import codec, limits
+from backplane.wire.errors import ReachError
+from backplane.wire.messages import Cancel, NeedStart, State, Submit, Targets
+from coordinator import log, plan
+from coordinator.gate import Gate
+from coordinator.links import Link, Links, key_of
+from coordinator.relay import Client, Job, Relay
+from coordinator.table import Provider, ReachOptions
+
+
+class Query:
+    """One query's driver; the `Owner` of its jobs.
+
+    Args:
+        submit: what the client asked for.
+        providers: its targets, each name once.
+        done: called once when it is over.
+    """
+
+    def __init__(
+        self,
+        submit: Submit,
+        providers: Sequence[Provider],
+        options: ReachOptions,
+        client: Client,
+        relay: Relay,
+        links: Links,
+        numbers: Iterator[int],
+        done: Callable[[Query], None],
+    ) -> None:
+        self.query = submit.query
+        self.client = client
+        self._submit = submit
+        self._options = options
+        self._relay = relay
+        self._links = links
+        self._done = done
+        self._gate = Gate(options.fanout)
+        self._targets = {provider.name: _Target(self, _reached(provider, options), options) for provider in providers}
+        self._jobs: dict[int, Job] = {}
+        self._plan = plan.Plan(numbers, random.random)
+        self._events: deque[plan.Event] = deque()
+        self._busy = False
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Tell the client whom it asks, and start connecting."""
+        names = tuple(sorted(self._targets))
+        log.info("query submitted", query_id=self.query, title=self._submit.title, targets=len(names))
+        self.client.tell(Targets(query=self.query, payload=codec.pack(list(names))))
+        wait_s = self._submit.wait_s
+        if wait_s is None and not self._submit.follow:
+            wait_s = limits.WAIT_S
+        self.tell(plan.QuerySubmitted(self.now, names, wait_s))
+
+    @property
+    def now(self) -> float:
+        """The clock of the plan."""
+        return self._loop.time()
+
+    def tell(self, event: plan.Event) -> None:
+        """An event for the plan. What it leads to may be events again; they wait for their turn."""
+        self._events.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._events:
+                for instruction in self._plan.handle(self._events.popleft()):
+                    self._obey(instruction)
+        finally:
+            self._busy = False
+
+    def client_gone(self) -> None:
+        """Its client is not there any more."""
+        self.tell(plan.ClientGone(self.now))
+
+    # The owner of jobs.
+
+    def job_started(self, job: Job, profile: str) -> None:
+        self.tell(plan.Started(self.now, job.number, profile))
+
+    def job_decided(self, job: Job, keep: bool) -> None:
+        self.tell(plan.VerdictPassed(self.now, job.number, keep))
+
+    def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
+        self._jobs.pop(job.number, None)
+        self.tell(plan.JobEnded(self.now, job.number, state, reason, drained))
+
+    def cancel(self, mode: str, number: int = 0) -> None:
+        self.tell(plan.CancelAsked(self.now, mode, number))
+
+    # What the plan orders.
+
+    def _obey(self, instruction: plan.Instruction) -> None:
+        match instruction:
+            case plan.Connect(name):
+                self._targets[name].connect(self._links, self._gate)
+            case plan.Disconnect(name):
+                self._targets[name].disconnect(self._links)
+            case plan.AskStart(number, name, reason):
+                self._ask(number, self._targets[name], reason)
+            case plan.Report():
+                self._report(instruction)
+            case plan.CancelJob(number, mode):
+                if job := self._jobs.get(number):
+                    job.link.write(codec.encode_one(Cancel(job=number, mode=mode)))
+            case plan.WakeAt(at):
+                self._wake_at(at)
+            case plan.Forget():
+                self._end()
+
+    def _ask(self, number: int, target: _Target, reason: str) -> None:
+        link = target.link
+        if link is None or link.hello is None:
+            return  # it broke in the same breath; that event is on its way to the plan
+        job = self._jobs[number] = Job(number, self, self.client, link)
+        self._relay.add(job)
+        self.client.tell(
+            NeedStart(
+                job=number,
+                query=self.query,
+                provider=target.provider.name,
+                reason=reason,
+                python=link.hello.python,
+                host=link.hello.host,
+                uid=link.hello.uid,
+                labels=dict(target.provider.labels),
+            )
+        )
+
+    def _report(self, report: plan.Report) -> None:
+        log.debug("state", query_id=self.query, provider=report.provider, state=report.state, reason=report.reason)
+        self.client.tell(
+            State(
+                query=self.query,
+                provider=report.provider,
+                state=report.state,
+                reason=report.reason,
+                level=report.level,
+                profile=report.profile,
+                python=report.python,
+                at=time.time(),
+            )
+        )
+
+    def _wake_at(self, at: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._woken)
+
+    def _woken(self) -> None:
+        self.tell(plan.TimePassed(self.now))
+
+    def _end(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        for target in self._targets.values():
+            target.disconnect(self._links)
+        for number in list(self._jobs):
+            self.drop(number)
+        log.info("query over", query_id=self.query)
+        self._done(self)
+
+    def drop(self, number: int) -> None:
+        """A job is over without an end."""
+        self._relay.drop(number)
+        self._jobs.pop(number, None)
+
+    def drop_of(self, link: Link) -> None:
+        """A link broke: its jobs are over."""
+        for number in [number for number, job in self._jobs.items() if job.link is link]:
+            self.drop(number)
+
+
+class _Target:
+    """A query's interest in one provider; the `Watcher` of its link."""
+
+    def __init__(self, query: Query, provider: Provider, options: ReachOptions) -> None:
+        self.provider = provider
+        self.link: Link | None = None
+        self._query = query
+        self._options = options
+        self._key = key_of(provider, options)
+        self._name = provider.name
+
+    def connect(self, links: Links, gate: Gate) -> None:
+        links.watch(self._key, self._options, self, gate)
+
+    def disconnect(self, links: Links) -> None:
+        self.link = None
+        links.unwatch(self._key, self)
+
+    def link_trying(self, stage: str) -> None:
+        self._query.tell(plan.LinkTrying(self._query.now, self._name, stage))
+
+    def link_up(self, link: Link) -> None:
+        assert link.hello is not None
+        if self._is_forbidden_root(link):
+            text = f"{self._name}: the login is root; use another one, or --allow-root"
+            self._query.tell(plan.LinkFailed(self._query.now, self._name, text, "refused", retry=False))
+            return
+        self.link = link
+        self._query.tell(plan.LinkUp(self._query.now, self._name, link.level, link.hello.python))
+
+    def link_failed(self, error: ReachError) -> None:
+        self._query.tell(plan.LinkFailed(self._query.now, self._name, str(error), error.state, error.retry))
+
+    def link_lost(self, reason: str) -> None:
+        if self.link:
+            self._query.drop_of(self.link)
+            self.link = None
+        self._query.tell(plan.LinkLost(self._query.now, self._name, reason))
+
+    def link_quiet(self) -> None:
+        self._query.tell(plan.LinkQuiet(self._query.now, self._name))
+
+    def link_heard(self) -> None:
+        self._query.tell(plan.LinkHeard(self._query.now, self._name))
+
+    def _is_forbidden_root(self, link: Link) -> bool:
+        """An SSH login as root. A resident runs as whom its host's owner chose, and sudo is asked for by name."""
+        assert link.hello is not None
+        asked = self.provider.sudo or self._options.sudo or self._options.allow_root
+        return self.provider.reach == "ssh" and link.level == "exec" and link.hello.uid == 0 and not asked
+
+
+def _reached(provider: Provider, options: ReachOptions) -> Provider:
+    """A provider of which nobody said otherwise is reached by the query's command, if there is one."""
+    if provider.reach == "ssh" and (provider.via or options.via):
+        return replace(provider, reach="command", via=provider.via or options.via)
+    return provider

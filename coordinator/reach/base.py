@@ -1,0 +1,143 @@
+"""What every reach gives: a channel to a runner's stdin and stdout, and a reason in plain words where there is none.
+
+Knows bytes, exits and sentences. Does not know frames, jobs or queries; what is a hello is `coordinator.links`'
+business.
+
+A reach opens a channel, at level `exec` (a loader waits for the payload on its stdin) or `resident` (a runner is
+there already). What arrives is handed to the `Receiver` in the callback that read it: a coroutine a line costs thirty
+times as much. There is no way to pause a channel: jobs are held back by their credit, each on its own, and a runner
+that sends more than it was granted loses its link.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from backplane.wire.errors import ReachError
+from coordinator.table import Provider, ReachOptions
+from provider import ship
+
+#: What is kept of a runner's stderr, for reasons: the end of a traceback, not a log.
+STDERR_BYTES: Final = 8192
+#: What a reason quotes of it.
+QUOTE_CHARS: Final = 300
+
+
+class Exit(NamedTuple):
+    """How a channel ended: an exit status, a signal, or what broke the connection; all None for a plain end of file."""
+
+    status: int | None = None
+    signal: str | None = None
+    broken: str | None = None
+
+
+class Receiver(Protocol):
+    """Who hears what a channel says. Calls come from the event loop, in order."""
+
+    def at_stage(self, stage: str) -> None:
+        """The attempt has come to this stage, in words that follow "still" (``waiting for ...``)."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the runner's stdout."""
+
+    def channel_closed(self, how: Exit) -> None:
+        """The last call: nothing more will come."""
+
+
+class Channel(Protocol):
+    """A runner's stdin, and the end of its stderr."""
+
+    @property
+    def level(self) -> str:
+        """``exec`` or ``resident``."""
+
+    @property
+    def stderr(self) -> Tail:
+        """The end of what it said on stderr."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes written and not yet taken."""
+
+    def write(self, data: bytes) -> None:
+        """Send; never blocks. Who writes looks at `backlog` and gives up on a channel that does not take it."""
+
+    def close(self) -> None:
+        """End the runner by closing its stdin; what does not end by itself is killed a moment later."""
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing of it is left on this machine."""
+
+
+class Reach(Protocol):
+    """One way to start a runner somewhere."""
+
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
+        """A channel to a new runner.
+
+        Raises:
+            ReachError: it cannot be had, and why.
+        """
+
+    async def close(self) -> None:
+        """Give back what is shared by channels. All of them are closed before."""
+
+
+class Tail:
+    """The last `STDERR_BYTES` of a stream. Untrusted: it is quoted, never interpreted for more than a reason."""
+
+    __slots__ = ("data",)
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def add(self, data: bytes) -> None:
+        """More of the stream."""
+        self.data = (self.data + data)[-STDERR_BYTES:]
+
+    def lines(self) -> list[str]:
+        """Its lines that are not blank, undecodable bytes shown escaped, each cut to a length fit for a sentence."""
+        text = self.data.decode("utf-8", "backslashreplace")
+        return [line.strip()[:QUOTE_CHARS] for line in text.splitlines() if line.strip()]
+
+    def last_line(self) -> str:
+        """Its last line that is not blank, or nothing."""
+        return (self.lines() or [""])[-1]
+
+
+def place(provider: Provider, user: str | None = None) -> str:
+    """A provider in a sentence.
+
+    >>> place(Provider("web01", address="10.0.0.7"), "deploy")
+    'deploy@web01 (10.0.0.7)'
+    """
+    name = f"{user}@{provider.name}" if user else provider.name
+    return f"{name} ({provider.address})" if provider.address and provider.address != provider.name else name
+
+
+#: What stderr says, in lower case, when a command is missing; shells and container tools each have their own words.
+_MISSING: Final = ("not found", "no such file", "can't execute", "cannot execute")
+
+
+def explain_exit(where: str, python: str, how: Exit, stderr: Tail) -> ReachError:
+    """Why a runner ended before its hello.
+
+    Args:
+        where: the provider, in a sentence.
+        python: the interpreter that was to run.
+    """
+    last = stderr.last_line()
+    said = f": {last}" if last else ""
+    if how.broken is not None:
+        return ReachError(f"the connection to {where} broke while its runner was starting: {how.broken}")
+    if too_old := ship.too_old(stderr.data):
+        return ReachError(f"{where}: {too_old}", state="refused", retry=False)
+    if last.startswith("sudo:"):
+        return ReachError(f"sudo on {where} refused to start {python}{said}", state="refused", retry=False)
+    if how.status == 127 or (how.status == 126 and any(words in last.lower() for words in _MISSING)):
+        return ReachError(f"no {python} on the PATH of {where}{said}", state="refused", retry=False)
+    if how.signal:
+        return ReachError(f"{python} on {where} was ended by signal {how.signal} before it said hello{said}")
+    if how.status:
+        return ReachError(f"{python} on {where} ended with exit status {how.status} before it said hello{said}")
+    return ReachError(f"{python} on {where} ended before it said hello{said}")

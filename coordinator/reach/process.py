@@ -1,0 +1,105 @@
+"""A channel over the pipes of a child process: what the reaches `local` and `command` share.
+
+Knows processes. Each is the leader of a session of its own: signals of our terminal do not reach it, it cannot ask a
+question there, and what is left of it can be killed as a group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from typing import Final, cast
+
+from coordinator.reach.base import Exit, Receiver, Tail
+
+#: From closing its stdin to killing it. A runner ends its jobs and itself within milliseconds of the end of its input.
+GRACE_S: Final = 2.0
+
+
+class ProcessChannel(asyncio.SubprocessProtocol):
+    """A child that speaks on its stdout, and reads its stdin."""
+
+    level = "exec"
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.stderr = Tail()
+        self._receiver = receiver
+        self._loop = asyncio.get_running_loop()
+        self._done = asyncio.Event()
+        self._killer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._stdin: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def spawn(cls, argv: Sequence[str], receiver: Receiver) -> ProcessChannel:
+        """Start a child.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        loop = asyncio.get_running_loop()
+        _, channel = await loop.subprocess_exec(lambda: cls(receiver), *argv, start_new_session=True)
+        return channel
+
+    @property
+    def backlog(self) -> int:
+        """Bytes written and not yet taken by the child."""
+        return self._stdin.get_write_buffer_size() if self._stdin else 0
+
+    def write(self, data: bytes) -> None:
+        """Send to its stdin; nothing happens once that is closed."""
+        if self._stdin and not self._stdin.is_closing():
+            self._stdin.write(data)
+
+    def close(self) -> None:
+        """Close its stdin, and kill its process group if it is still there `GRACE_S` later."""
+        if self._stdin and not self._done.is_set() and self._killer is None:
+            # abort, not close: what it has not read of its input must not keep the end of it back.
+            self._stdin.abort()
+            self._killer = self._loop.call_later(GRACE_S, self._kill)
+
+    async def wait_closed(self) -> None:
+        """Wait until the child and its pipes are gone."""
+        await self._done.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 1:
+            self._receiver.data_received(data)
+        else:
+            self.stderr.add(data)
+
+    def process_exited(self) -> None:
+        # A grandchild that inherited a pipe would keep it open for ever; what the child itself wrote is read first.
+        if self._killer is None:
+            self._killer = self._loop.call_later(GRACE_S, self._kill)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._killer:
+            self._killer.cancel()
+        status = self._transport.get_returncode() if self._transport else None
+        self._done.set()
+        self._receiver.channel_closed(_exit(status))
+
+    def _kill(self) -> None:
+        if self._transport is None:
+            return
+        if self._transport.get_returncode() is None:
+            # Only while it lives, since it leads its group: once it has been reaped the number may be another's.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._transport.get_pid(), signal.SIGKILL)
+        for fd in (1, 2):
+            if pipe := self._transport.get_pipe_transport(fd):
+                pipe.close()
+
+
+def _exit(status: int | None) -> Exit:
+    if status is not None and status < 0:
+        return Exit(signal=signal.Signals(-status).name.removeprefix("SIG"))
+    return Exit(status=status)

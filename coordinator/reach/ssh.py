@@ -1,0 +1,532 @@
+"""The reach `ssh`: a runner behind an SSH login. The only module that imports asyncssh; imported by the first login.
+
+Knows asyncssh, its settings, and how its failures are told apart. Where a login goes is `destination`'s business,
+what is known of a host's key `known_hosts`'.
+
+Settings, and why (measured over 500 hosts): keys as objects and host keys already matched (as paths they cost three
+times the CPU), ssh_config resolved once here and ``config=[]``, curve25519 and aes128-gcm first, no compression (the
+runner packs), keepalives (without them a frozen sshd is never noticed), one exec channel read in `data_received`.
+
+An attempt has stages with a deadline each, since a black hole obeys only the first and a mute server only the second:
+TCP connect (``connect_s``), login (``login_s``), and the runner's hello, which `coordinator.links` awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import shlex
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import asyncssh
+from asyncssh.config import SSHClientConfig
+
+from backplane.wire.errors import ReachError
+from coordinator.reach.base import Channel, Exit, Receiver, Tail, place
+from coordinator.reach.destination import Config, Destination, destination
+from coordinator.reach.known_hosts import KnownHosts, Line, add
+from coordinator.table import Provider, ReachOptions
+from provider import ship
+
+#: What a resident's version string begins with, and the subsystem that it has.
+RESIDENT: Final = "SSH-2.0-LogReduce"
+SUBSYSTEM: Final = "logreduce"
+#: A frozen sshd or a cut link shows after interval x (count + 1). A runner's beats show it earlier; this is for jump
+#: hosts.
+KEEPALIVE_S: Final = 15
+KEEPALIVE_COUNT: Final = 3
+#: Plain keys only, for a host of which nothing is known: of a certificate we would not know the authority.
+_PLAIN_KEYS: Final = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+_KEX: Final = (
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp256",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp521",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group14-sha256",
+)
+_CIPHERS: Final = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes256-ctr",
+)
+#: Names of keys that ssh tries by itself.
+_DEFAULT_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa")
+#: Asked for by a provider's level, and not in this version.
+_LATER_LEVELS: Final = frozenset(("shell", "forced", "sftp"))
+
+# What asyncssh says is for developers; what matters comes back as exceptions, which we put in plain words.
+asyncssh.set_log_level("CRITICAL")
+
+
+class SshReach:
+    """Starts runners through SSH logins. Connections to jump hosts are shared."""
+
+    def __init__(self) -> None:
+        self._keys = _Keys()
+        self._known: dict[str, KnownHosts] = {}
+        self._jumps: dict[Destination, _Jump] = {}
+
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
+        """A channel to a new runner; see `Reach.open`."""
+        if provider.level in _LATER_LEVELS:
+            text = f"{provider.name}: level {provider.level!r} is not in this version"
+            raise ReachError(text, state="refused", retry=False)
+        to = destination(provider, options, _configs(options.ssh_config))
+        where = place(provider, to.user)
+        async with contextlib.AsyncExitStack() as stack:
+            tunnel = None
+            if to.jump:
+                tunnel = await self._jump(to.jump, options, receiver, stack)
+            connection = await self._login(to, options, where, tunnel, receiver)
+            stack.callback(connection.close)
+            channel = await _start(connection, provider, options, where, receiver)
+            channel.holds(stack.pop_all())
+            return channel
+
+    async def close(self) -> None:
+        """End the connections to jump hosts."""
+        for jump in list(self._jumps.values()):
+            jump.close()
+
+    async def _jump(
+        self, to: Destination, options: ReachOptions, receiver: Receiver, stack: contextlib.AsyncExitStack
+    ) -> asyncssh.SSHClientConnection:
+        """The shared connection to a jump host, held as long as ``stack``."""
+        jump = self._jumps.get(to)
+        if jump is None or jump.broken:
+            jump = self._jumps[to] = _Jump()
+        jump.users += 1
+        stack.callback(jump.release)
+        async with jump.lock:
+            if jump.failure:
+                raise jump.failure
+            if jump.connection is None:
+                try:
+                    jump.connection = await self._login(to, options, f"the jump host {to}", None, receiver)
+                except ReachError as exc:
+                    jump.failure = exc
+                    raise
+        return jump.connection
+
+    async def _login(
+        self,
+        to: Destination,
+        options: ReachOptions,
+        where: str,
+        tunnel: asyncssh.SSHClientConnection | None,
+        receiver: Receiver,
+    ) -> asyncssh.SSHClientConnection:
+        known = self._lines(to)
+        guard = _Guard(to, known, accept_new=options.host_key == "accept-new")
+        keys, agent = self._keys.of(to)
+        sock = None
+        if tunnel is None and to.proxy_command is None:
+            receiver.at_stage(f"connecting to {where} at {to}")
+            sock = await _connect(to, options.connect_s, where)
+        receiver.at_stage(f"waiting for the SSH login at {where}")
+        try:
+            async with asyncio.timeout(options.login_s):
+                return await asyncssh.connect(
+                    to.host,
+                    to.port,
+                    sock=sock,
+                    tunnel=tunnel or (),
+                    proxy_command=to.proxy_command,
+                    config=[],
+                    username=to.user,
+                    client_keys=keys,
+                    agent_path=agent,
+                    agent_forwarding=False,
+                    client_factory=lambda: guard,
+                    known_hosts=guard.trusted(),
+                    host_key_alias=to.host_key_name,
+                    server_host_key_algs=_PLAIN_KEYS if not known else (),
+                    kex_algs=_KEX,
+                    encryption_algs=_CIPHERS,
+                    compression_algs=None,
+                    gss_kex=False,
+                    gss_auth=False,
+                    host_based_auth=False,
+                    password_auth=False,
+                    kbdint_auth=False,
+                    x509_trusted_certs=None,
+                    # Ours end first; a second clock would only race with them.
+                    connect_timeout=None,
+                    login_timeout=0,
+                    keepalive_interval=KEEPALIVE_S,
+                    keepalive_count_max=KEEPALIVE_COUNT,
+                )
+        except BaseException as exc:
+            if sock:
+                sock.close()
+            if isinstance(exc, Exception):
+                raise _login_failure(exc, to, where, guard, options) from exc
+            raise
+
+    def _lines(self, to: Destination) -> list[Line]:
+        try:
+            return [
+                line
+                for path in to.known_hosts
+                for line in self._known.setdefault(path, KnownHosts(path)).lines(to.host_key_name, to.port)
+            ]
+        except OSError as exc:
+            raise ReachError(f"known_hosts {exc.filename} cannot be read: {exc.strerror}", retry=False) from exc
+
+
+class SshChannel(asyncssh.SSHClientSession[bytes]):
+    """A runner's stdin and stdout, over one channel of one connection."""
+
+    def __init__(self, receiver: Receiver, level: str) -> None:
+        self.level = level
+        self.stderr = Tail()
+        self._receiver = receiver
+        self._chan: asyncssh.SSHClientChannel[bytes] | None = None
+        self._status: int | None = None
+        self._signal: str | None = None
+        self._held: contextlib.AsyncExitStack | None = None
+        self._closed = asyncio.Event()
+
+    def holds(self, stack: contextlib.AsyncExitStack) -> None:
+        """Whatever is to be given back when this closes."""
+        self._held = stack
+
+    @property
+    def backlog(self) -> int:
+        """Bytes written and not yet sent: the host's window is full, or the network is."""
+        return self._chan.get_write_buffer_size() if self._chan else 0
+
+    def write(self, data: bytes) -> None:
+        """Send to the runner's stdin; nothing happens once the channel is closing."""
+        if self._chan and not self._chan.is_closing():
+            self._chan.write(data)
+
+    def close(self) -> None:
+        """End the connection: sshd closes the runner's stdin, and that ends it."""
+        if self._chan:
+            self._chan.get_connection().close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection and what it held are gone."""
+        await self._closed.wait()
+        if self._held:
+            held, self._held = self._held, None
+            await held.aclose()
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self._chan = chan
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        if datatype is None:
+            self._receiver.data_received(data)
+        else:
+            self.stderr.add(data)
+
+    def exit_status_received(self, status: int) -> None:
+        self._status = status
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        self._signal = signal
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+        broken = None if exc is None or self._status is not None else _words(exc)
+        self._receiver.channel_closed(Exit(self._status, self._signal, broken))
+
+
+class _Jump:
+    """A connection to a jump host, kept while anybody goes through it."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self.connection: asyncssh.SSHClientConnection | None = None
+        self.failure: ReachError | None = None
+
+    @property
+    def broken(self) -> bool:
+        return self.failure is not None or (self.connection is not None and self.connection.is_closed())
+
+    def release(self) -> None:
+        self.users -= 1
+        if not self.users:
+            self.close()
+
+    def close(self) -> None:
+        if self.connection:
+            self.connection.close()
+
+
+class _Guard(asyncssh.SSHClient):
+    """Decides about a host key, and remembers what it was shown, for the sentence."""
+
+    def __init__(self, to: Destination, known: list[Line], accept_new: bool) -> None:
+        self.known = known
+        self.shown: asyncssh.SSHKey | None = None
+        self.not_written: OSError | None = None
+        self._to = to
+        self._accept_new = accept_new
+        self._connection: asyncssh.SSHClientConnection | None = None
+
+    @property
+    def spoke(self) -> bool:
+        """The server has sent its version at least."""
+        return bool(self._connection and self._connection.get_extra_info("server_version"))
+
+    def trusted(self) -> tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]:
+        """Keys, authorities and revoked keys, as asyncssh takes them."""
+        return tuple(  # type: ignore[return-value]  # three lists, one a marker
+            [key for line in self.known if line.marker == marker for key in _public(line)]
+            for marker in ("", "@cert-authority", "@revoked")
+        )
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._connection = conn
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """A key that no line has: accepted only where none has another one, and only if that was asked for."""
+        self.shown = key
+        if not self._accept_new or self.known:
+            return False
+        words = key.export_public_key().decode("ascii").split()
+        try:
+            add(self._to.known_hosts[0], self._to.host_key_name, self._to.port, " ".join(words[:2]))
+        except OSError as exc:
+            self.not_written = exc
+            return False
+        return True
+
+
+class _Keys:
+    """Private keys, each read once as long as its file does not change."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, int], asyncssh.SSHKey | None] = {}
+
+    def of(self, to: Destination) -> tuple[list[asyncssh.SSHKey] | tuple[()], str | None]:
+        """Key objects and the agent's path, for a login. The agent is asked only where no key was named.
+
+        Raises:
+            ReachError: a key that was named cannot be used.
+        """
+        agent = os.environ.get("SSH_AUTH_SOCK")
+        paths = to.keys or tuple(str(Path("~/.ssh", name).expanduser()) for name in _DEFAULT_KEYS)
+        found = [key for key in (self._one(path, to.keys_named, agent) for path in paths) if key]
+        if not found and agent is None:
+            tried = ", ".join(paths)
+            raise ReachError(
+                f"no private key for {to.user}@{to}: {tried} cannot be used, and no agent runs", retry=False
+            )
+        return found or (), None if found and to.keys_named else agent
+
+    def _one(self, path: str, named: bool, agent: str | None) -> asyncssh.SSHKey | None:
+        """A key, None where it may be left out. One with a passphrase is the agent's business."""
+        try:
+            stamp = (path, os.stat(path).st_mtime_ns)
+            if stamp not in self._read:
+                self._read[stamp] = asyncssh.import_private_key(
+                    Path(path).read_bytes(), unsafe_skip_rsa_key_validation=True
+                )
+            return self._read[stamp]
+        except OSError as exc:
+            problem = f"cannot be read: {exc.strerror}"
+        except asyncssh.KeyEncryptionError:
+            if agent:
+                return None
+            problem = "has a passphrase: load it into ssh-agent (ssh-add) and set SSH_AUTH_SOCK"
+        except asyncssh.KeyImportError as exc:
+            if "passphrase" in str(exc).lower():
+                if agent:
+                    return None
+                problem = "has a passphrase: load it into ssh-agent (ssh-add) and set SSH_AUTH_SOCK"
+            else:
+                problem = f"is no private key: {exc}"
+        if named:
+            raise ReachError(f"the key {path} {problem}", retry=False)
+        return None
+
+
+async def _start(
+    connection: asyncssh.SSHClientConnection,
+    provider: Provider,
+    options: ReachOptions,
+    where: str,
+    receiver: Receiver,
+) -> SshChannel:
+    """A runner on an open connection: the resident's, or one that is shipped."""
+    version = str(connection.get_extra_info("server_version", ""))
+    resident = version.startswith(RESIDENT) and provider.level != "exec"
+    if provider.level == "resident" and not resident:
+        raise ReachError(f"{where} is no resident provider: it answers as {version}", state="refused", retry=False)
+    argv = ship.argv(provider.python or "python3")
+    if provider.sudo or options.sudo:
+        argv = ["sudo", "-n", "--", *argv]
+    receiver.at_stage(f"starting a runner at {where}")
+    try:
+        async with asyncio.timeout(options.login_s):
+            channel = SshChannel(receiver, "resident" if resident else "exec")
+            await connection.create_session(
+                lambda: channel,
+                # `exec`: the login shell makes way, and no process stands between sshd and the runner.
+                command=None if resident else "exec " + shlex.join(argv),
+                subsystem=SUBSYSTEM if resident else None,
+                request_pty=False,
+                encoding=None,
+            )
+    except TimeoutError:
+        raise ReachError(f"{where} did not open a session within {options.login_s:g} s") from None
+    except asyncssh.ChannelOpenError as exc:
+        raise ReachError(f"{where} opens no session: {exc.reason}", state="refused", retry=False) from exc
+    except (asyncssh.Error, OSError) as exc:
+        raise ReachError(f"{where} broke off while a session was opened: {_words(exc)}") from exc
+    return channel
+
+
+async def _connect(to: Destination, connect_s: float, where: str) -> socket.socket:
+    """A TCP connection: each of the host's addresses in turn, within one deadline.
+
+    Raises:
+        ReachError: which of the ways in which this fails it was.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(connect_s):
+            found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
+            for left in range(len(found), 0, -1):
+                family, kind, protocol, _, address = found[-left]
+                try:
+                    return await _connect_one(family, kind, protocol, address, connect_s / left if left > 1 else None)
+                except (OSError, TimeoutError):
+                    if left == 1:
+                        raise
+    except socket.gaierror as exc:
+        if exc.errno == socket.EAI_AGAIN:
+            raise ReachError(f"{to.host} does not resolve: no name server answers") from exc
+        raise ReachError(f"{to.host} does not resolve: check the spelling or ssh_config", retry=False) from exc
+    except TimeoutError:
+        raise ReachError(f"{where}: no answer from {to} within {connect_s:g} s (TCP connect)") from None
+    except ConnectionRefusedError:
+        raise ReachError(f"{where}: {to} refuses connections; is sshd running there?") from None
+    except OSError as exc:
+        raise ReachError(f"{where}: cannot connect to {to}: {_words(exc)}") from exc
+    raise ReachError(f"{to.host} has no address", retry=False)
+
+
+async def _connect_one(
+    family: int, kind: int, protocol: int, address: tuple[object, ...], deadline_s: float | None
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(deadline_s):
+            await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _login_failure(exc: Exception, to: Destination, where: str, guard: _Guard, options: ReachOptions) -> ReachError:
+    """What asyncssh raised, in its class and in plain words."""
+    if isinstance(exc, ReachError):
+        return exc
+    if isinstance(exc, TimeoutError):
+        if guard.spoke:
+            return ReachError(f"{where}: the SSH login was not done within {options.login_s:g} s")
+        return ReachError(
+            f"{where}: {to} took the connection, but no SSH server said anything for {options.login_s:g} s"
+        )
+    if isinstance(exc, asyncssh.HostKeyNotVerifiable):
+        return ReachError(_host_key_text(exc, to, where, guard), retry=False)
+    if isinstance(exc, (asyncssh.PermissionDenied, asyncssh.IllegalUserName)) or "authentication failures" in str(exc):
+        text = f"{where}: the login was refused for user {to.user!r}; check user and key"
+        return ReachError(text, retry=False, auth=True)
+    if isinstance(exc, asyncssh.ChannelOpenError):
+        return ReachError(f"{where}: the jump host {to.jump} cannot connect to {to}: {exc.reason}")
+    if isinstance(exc, asyncssh.KeyExchangeFailed):
+        hint = f" (known: {_line_of(guard.known[0])})" if guard.known else ""
+        return ReachError(f"{where}: no common SSH algorithms: {exc.reason}{hint}", retry=False)
+    if isinstance(exc, (asyncssh.ProtocolNotSupported, asyncssh.ProtocolError)):
+        return ReachError(
+            f"{where}: what answers at {to} is no SSH server that we understand: {_words(exc)}", retry=False
+        )
+    if isinstance(exc, (asyncssh.ConnectionLost, asyncssh.DisconnectError, OSError)):
+        text = f"{where}: the connection was closed during the SSH handshake ({_words(exc)}); too many at once?"
+        return ReachError(text)
+    return ReachError(f"{where}: the SSH login failed: {_words(exc)}", retry=False)
+
+
+def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, where: str, guard: _Guard) -> str:
+    own = to.known_hosts[0]
+    if guard.not_written:
+        return f"{where}: its new host key cannot be added to {own}: {guard.not_written.strerror}"
+    if guard.shown is None:
+        return f"{where}: its host key is not to be trusted: {exc.reason}"
+    shown = f"{guard.shown.get_algorithm()} {guard.shown.get_fingerprint()}"
+    same_kind = [line for line in guard.known if line.key.startswith(f"{guard.shown.get_algorithm()} ")]
+    if guard.known:
+        line = (same_kind or guard.known)[0]
+        return (
+            f"{where}: its host key has CHANGED to {shown}: {_line_of(line)} has another. "
+            f"If that was meant, remove that line (ssh-keygen -R '{_name_of(to)}' -f {line.path}); "
+            "if not, somebody is in between"
+        )
+    return (
+        f"{where}: its host key ({shown}) is not known: no line for {_name_of(to)} in {own}. "
+        "Add it, connect once with ssh, or use --host-key accept-new"
+    )
+
+
+def _name_of(to: Destination) -> str:
+    return to.host_key_name if to.port == 22 else f"[{to.host_key_name}]:{to.port}"
+
+
+def _line_of(line: Line) -> str:
+    return f"{line.path} line {line.number}"
+
+
+def _public(line: Line) -> list[asyncssh.SSHKey]:
+    """A line's key; none where it is of a kind that asyncssh does not know."""
+    try:
+        return [asyncssh.import_public_key(line.key)]
+    except asyncssh.KeyImportError:
+        return []
+
+
+def _words(exc: Exception) -> str:
+    """An exception's text without its class and number."""
+    if isinstance(exc, asyncssh.Error):
+        return exc.reason or type(exc).__name__
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    return str(exc) or type(exc).__name__
+
+
+def _configs(path: str | None) -> Callable[[str], Config]:
+    """What an ssh_config says, by name: the user's file, or ``path``; then the system's."""
+
+    def config_of(name: str) -> Config:
+        files = [path] if path else [str(Path("~/.ssh/config").expanduser()), "/etc/ssh/ssh_config"]
+        readable = [file for file in files if file == path or os.access(file, os.R_OK)]
+        try:
+            return SSHClientConfig.load(None, readable, False, False, False, getpass.getuser(), (), name, ()).get
+        except (OSError, asyncssh.ConfigParseError) as exc:
+            raise ReachError(f"ssh_config cannot be read: {exc}", retry=False) from exc
+
+    return config_of
