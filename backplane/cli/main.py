@@ -1,0 +1,135 @@
+"""The program `logreduce`: finds the verb, loads that verb's module alone, and turns errors into exit statuses.
+
+Knows the verbs' names and one line about each. Everything else is the verb's own module, so that ``logreduce --help``
+imports nothing that it does not print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import NamedTuple, NoReturn
+
+from backplane.wire.errors import LogReduceError, UsageError
+
+ABORTED = 130
+
+
+class Verb(NamedTuple):
+    """``module`` None: the verb is known, and comes with a later version."""
+
+    summary: str
+    module: str | None = None
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("twenty providers on this machine, live logs, and a real query over them", "backplane.cli.demo"),
+    "run": Verb("ask: run a query file or a query of the library", "backplane.cli.run"),
+    "sql": Verb("ask in SQL"),
+    "explain": Verb("show what would run where, before it runs", "backplane.cli.explain"),
+    "check": Verb("say what is wrong with a query file, before anything ships", "backplane.cli.check"),
+    "ps": Verb("list running queries"),
+    "attach": Verb("show a detached query's snapshots"),
+    "cancel": Verb("end running queries"),
+    "rm": Verb("remove a named query and its state"),
+    "queries": Verb("list, show, sign and verify the library"),
+    "providers": Verb("keep the table of providers"),
+    "serve": Verb("be a resident provider"),
+    "jail": Verb("make an account that can only read logs"),
+    "coordinator": Verb("run the daemon that a team shares"),
+    "audit": Verb("list who asked what"),
+    "version": Verb("print the version", "backplane.cli.version"),
+}
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: list[str]) -> int:
+    """Run one command line and return its exit status (docs/reference/cli.md lists them)."""
+    try:
+        return _main(argv)
+    except LogReduceError as exc:
+        _say(str(exc))
+        return exc.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 3
+    except KeyboardInterrupt:
+        return ABORTED
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        argv = ["version"]
+    name = argv[0]
+    module = importlib.import_module(_module(name))
+    parser = argparse.ArgumentParser(prog=f"logreduce {name}", allow_abbrev=False)
+    module.add_arguments(parser)
+    try:
+        args = parser.parse_args(argv[1:])
+    except SystemExit as exc:  # argparse has said why, on stderr, and asks for 2 itself; 0 after --help
+        return exc.code if isinstance(exc.code, int) else 2
+    status: int = module.run(args)
+    sys.stdout.flush()
+    return status
+
+
+def _module(name: str) -> str:
+    """The module of a verb.
+
+    Raises:
+        UsageError: there is no such verb (near names are suggested), or not in this version.
+    """
+    verb = VERBS.get(name)
+    if verb is None:
+        import difflib
+
+        near = difflib.get_close_matches(name, VERBS, n=1)
+        hint = f"did you mean `logreduce {near[0]}`?" if near else "`logreduce --help` lists the verbs"
+        raise UsageError(f"there is no verb {name!r}: {hint}")
+    if verb.module is None:
+        raise UsageError(f"`logreduce {name}` is not in this version")
+    return verb.module
+
+
+def overview() -> str:
+    """The text of ``logreduce --help``."""
+    width = max(map(len, VERBS))
+    now = [f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items() if verb.module]
+    later = ", ".join(name for name, verb in VERBS.items() if not verb.module)
+    return "\n".join(
+        (
+            "logreduce asks any question of many live machines, and gives one running answer that says",
+            "how complete it is.",
+            "",
+            "usage: logreduce VERB ...        (logreduce VERB --help says more)",
+            "",
+            *now,
+            "",
+            f"Not in this version: {later}.",
+            "",
+            "  logreduce demo",
+            "  logreduce run ./errors.py /var/log/nginx/access.log",
+            "  logreduce run ./errors.py -w 'web[01-20]' --follow",
+        )
+    )
+
+
+def _say(text: str) -> None:
+    """One sentence to the user. It may quote what came from elsewhere, so it is made harmless first."""
+    from backplane.client.outputs.harmless import harmless
+
+    print(f"logreduce: {harmless(text)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    entry()

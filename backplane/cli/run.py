@@ -1,0 +1,167 @@
+"""`logreduce run QUERY [FILES]`: ask, show, and exit by the answer's coverage.
+
+Composes: a query is loaded, targets are selected, a coordinator is found, and the answer is shown as it grows.
+Knows the options of the contract. `execute` is the part that other verbs use with a question of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backplane.cli import finding, shown, targets
+from backplane.cli.durations import seconds
+from backplane.wire import limits
+from backplane.wire.errors import UsageError
+
+if TYPE_CHECKING:
+    from backplane.client.spec import Question
+
+_LATER = (
+    ("since", "--since"),
+    ("until", "--until"),
+    ("rotated", "--rotated"),
+    ("window", "--window"),
+    ("named", "--name"),
+    ("detach", "--detach"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this verb."""
+    parser.description = "Ask a question of many machines: run a query file, or a query of the library."
+    add_query_arguments(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="start at the end, and go on as the logs grow")
+    parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="end after this time")
+    for name, option in _LATER:
+        parser.add_argument(option, dest=name, nargs="?", const=True, help=argparse.SUPPRESS)
+    shown.add_arguments(parser)
+    targets.add_arguments(parser)
+    finding.add_arguments(parser)
+
+
+def add_query_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names a query and its parameters."""
+    parser.add_argument("query", metavar="QUERY", help="a path (with / or .py), or a name of the library")
+    parser.add_argument("files", metavar="FILES", nargs="*", help="instead of the query's own source; - is stdin")
+    parser.add_argument(
+        "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: a path or tick:5s"
+    )
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, and return the exit status of the contract."""
+    for name, option in _LATER:
+        if getattr(args, name):
+            raise UsageError(f"{option} is not in this version")
+    selection = targets.selection(args)
+    question = load_question(args, selection)
+    return execute(question, selection, plan(args, question))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an answer is got and shown."""
+
+    show: shown.Show
+    every_s: float
+    for_s: float | None
+    wait_s: float | None
+    filter_s: float
+    found: finding.Found
+    verbose: bool
+
+
+def plan(args: argparse.Namespace, question: Question) -> Plan:
+    """The plan that the options ask for."""
+    # A tick or a map() may have no end of its own either, but a host that is down must not keep others from being told.
+    wait_s = args.wait if args.wait is not None or args.follow else limits.WAIT_S
+    return Plan(
+        show=shown.show(args, streams=question.streams),
+        every_s=args.every,
+        for_s=args.for_s,
+        wait_s=wait_s,
+        filter_s=args.filter_timeout,
+        found=finding.coordinator(args.coordinator, args.private),
+        verbose=args.verbose,
+    )
+
+
+def load_question(args: argparse.Namespace, selection: targets.Selection) -> Question:
+    """The query that the options name, ready to be asked of the selection.
+
+    Raises:
+        QueryError: the query file is wrong.
+        UsageError: the query, a file or a parameter does not exist, or stdin is asked of other machines.
+    """
+    from backplane.client.question import QueryQuestion
+    from backplane.query.load import load
+
+    settings = dict(_setting(text) for text in args.settings)
+    sources = [*args.files, *args.sources] or None
+    query = load(args.query, settings, _located(sources, selection.local) if sources else None)
+    if "-" in query.sources and not selection.local:
+        raise UsageError("- is this machine's standard input, and other machines cannot read it: leave the targets out")
+    return QueryQuestion(
+        query, follow=getattr(args, "follow", False), every_s=args.every, limit=args.limit, by_host=args.by_host
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--set takes NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _located(sources: list[str], local: bool) -> list[str]:
+    """FILES on this machine are meant from where the user stands; on others from the login's home."""
+    import glob
+    from pathlib import Path
+
+    if not local:
+        return sources
+
+    def located(source: str) -> str:
+        if source == "-" or source.startswith(("tick:", "cmd:")):
+            return source
+        path = Path(source).expanduser().absolute()
+        return glob.escape(str(path)) if path.exists() else str(path)
+
+    return [located(source) for source in sources]
+
+
+def execute(question: Question, selection: targets.Selection, plan: Plan) -> int:
+    """Ask a question of the selected providers, show the answer, and return the exit status."""
+    for notice in (selection.notice, plan.found.notice):
+        if notice:
+            plan.show.say(notice)
+    return asyncio.run(_asked(question, selection, plan))
+
+
+async def _asked(question: Question, selection: targets.Selection, plan: Plan) -> int:
+    from backplane.cli.interrupts import Interrupts
+    from backplane.client.session import open_session
+    from backplane.client.spec import Options
+
+    show = plan.show
+    options = Options(
+        every_s=plan.every_s if show.live else None,
+        for_s=plan.for_s,
+        wait_s=plan.wait_s,
+        filter_s=plan.filter_s,
+        coverage_full=show.coverage_full,
+        on_note=show.note,
+        on_fault=show.fault,
+    )
+    entries = [provider.to_wire() for provider in selection.providers]
+    async with open_session(plan.found.address, verbose=plan.verbose) as session:
+        run = session.ask(question, entries, selection.reach, options)
+        with Interrupts(run.drain, show.say), show:
+            async for snapshot in run.snapshots():
+                show.snapshot(snapshot)
+        await session.release(run)
+    return show.status

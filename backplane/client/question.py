@@ -1,0 +1,70 @@
+"""A loaded query as a question that can be asked: adds to the query what this run decides (follow, rhythm, limits).
+
+Composes `backplane.query` and `backplane.reduce`, which do not know each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backplane.client.spec import Ready
+from backplane.query.model import Query
+from backplane.reduce import folds
+
+
+@dataclass(frozen=True, slots=True)
+class QueryQuestion:
+    """A query file's question.
+
+    Attributes:
+        follow: go on at the end of the sources.
+        every_s: how long emitted values may wait on the provider for their cut, at most.
+        limit: most rows of a query without a reduce.
+        by_host: a row per provider and key.
+    """
+
+    query: Query
+    follow: bool = False
+    every_s: float = 2.0
+    limit: int | None = None
+    by_host: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.query.name
+
+    @property
+    def title(self) -> str:
+        return self.query.title
+
+    @property
+    def endless(self) -> bool:
+        return self.follow or self.query.endless
+
+    @property
+    def feed(self) -> bool:
+        return "-" in self.query.sources
+
+    @property
+    def streams(self) -> bool:
+        """Its rows are lines in the order of arrival, not groups."""
+        return self.query.reduction.kind == "stream"
+
+    def fold(self) -> folds.Fold:
+        reduction = self.query.reduction
+        return folds.make(
+            reduction.kind,
+            aggregates=reduction.aggregates,
+            function=reduction.function,
+            factory=reduction.factory,
+            limit=self.limit,
+            by_host=self.by_host,
+        )
+
+    def body(self, ready: Ready, positions: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+        # Half the interval: a value shows up in the snapshot after the one during which it was emitted, at the latest.
+        return self.query.start_payload(
+            ready.name, dict(ready.labels), follow=self.follow, every_s=min(1.0, self.every_s / 2), positions=positions
+        )

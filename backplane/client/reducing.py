@@ -1,0 +1,155 @@
+"""One query's reducer in a thread of its own, behind bounded staging.
+
+A reduce is user code: it may be slow, and a slow one must not hold up the session's other queries or its beats. So what
+arrives is put here by the event loop, and this thread alone touches the answer; what comes of it goes back to the loop
+as outcomes. The bound is kept by credit: no new credit is granted while ``room`` is False, so staging never holds more
+than its limit and what was granted before.
+
+Knows the answer's interface. Knows nothing of links, jobs or credit windows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from backplane.reduce.answer import Answer, Instruction
+from backplane.reduce.snapshot import Snapshot
+from backplane.wire import limits
+from backplane.wire.messages import Message
+
+
+class Outcome(NamedTuple):
+    """What came of staged messages, for the event loop."""
+
+    instructions: tuple[Instruction, ...]
+    #: Staging has fallen under its limit again.
+    room: bool
+    #: Every provider has ended.
+    finished: bool
+
+
+class _Staged(NamedTuple):
+    provider: str
+    message: Message
+    size: int
+
+
+class Reducing:
+    """Applies messages to an answer in order, and takes snapshots between two of them.
+
+    Args:
+        answer: touched by this object's thread only, from now on.
+        outcome: called in the event loop; a failure of the user's reduce arrives as ``failed``.
+        failed: called in the event loop with what the answer raised, after which nothing more is applied.
+    """
+
+    def __init__(
+        self, answer: Answer, outcome: Callable[[Outcome], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        self._answer = answer
+        self._outcome = outcome
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._wake = threading.Condition()
+        self._staged: deque[_Staged] = deque()
+        self._bytes = 0
+        self._peak = 0
+        self._asked: deque[tuple[bool, asyncio.Future[Snapshot]]] = deque()
+        self._closing = False
+        self._failure: BaseException | None = None
+        # A daemon: a reduce that never returns must not keep the process from ending after a second Ctrl-C.
+        self._thread = threading.Thread(target=self._work, name="reducer", daemon=True)
+        self._thread.start()
+
+    @property
+    def room(self) -> bool:
+        """True while staging is under its limit, so that more credit may be granted."""
+        return self._bytes < limits.STAGING_BYTES
+
+    def statistics(self) -> dict[str, int]:
+        """Bytes staged now and at most so far, and messages waiting."""
+        return {"staged_bytes": self._bytes, "peak_bytes": self._peak, "messages": len(self._staged)}
+
+    def put(self, provider: str, message: Message, size: int) -> None:
+        """Stage a message of so many bytes. Never blocks."""
+        with self._wake:
+            self._staged.append(_Staged(provider, message, size))
+            self._bytes += size
+            self._peak = max(self._peak, self._bytes)
+            self._wake.notify()
+
+    async def snapshot(self, *, final: bool) -> Snapshot:
+        """The answer as it stands between two messages; a final one, after all that are staged."""
+        if self._failure:
+            raise self._failure
+        future: asyncio.Future[Snapshot] = self._loop.create_future()
+        with self._wake:
+            self._asked.append((final, future))
+            self._wake.notify()
+        return await future
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """End the thread, without applying what is still staged."""
+        with self._wake:
+            self._closing = True
+            self._staged.clear()
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join, timeout_s)
+
+    def _work(self) -> None:
+        try:
+            while self._step():
+                pass
+        except BaseException as exc:  # a user's reduce may raise anything, and the loop must hear of it
+            self._post(self._fail, exc)
+
+    def _fail(self, exc: BaseException) -> None:
+        """In the loop: nobody waits for a thread that has ended."""
+        self._failure = exc
+        while self._asked:
+            _, future = self._asked.popleft()
+            if not future.done():
+                future.set_exception(exc)
+        self._failed(exc)
+
+    def _step(self) -> bool:
+        with self._wake:
+            while not (self._staged or self._asked or self._closing):
+                self._wake.wait()
+            if self._closing:
+                return False
+            asked = self._asked.popleft() if self._asked and self._may_answer() else None
+            staged = None if asked else self._staged.popleft()
+        if asked:
+            self._answer_snapshot(*asked)
+        elif staged:
+            self._apply(staged)
+        return True
+
+    def _may_answer(self) -> bool:
+        final, _ = self._asked[0]
+        return not final or not self._staged
+
+    def _answer_snapshot(self, final: bool, future: asyncio.Future[Snapshot]) -> None:
+        snapshot = self._answer.snapshot(final=final)
+        self._post(lambda: None if future.done() else future.set_result(snapshot))
+
+    def _apply(self, staged: _Staged) -> None:
+        instructions = self._answer.handle(staged.provider, staged.message, staged.size)
+        with self._wake:
+            full = not self.room
+            self._bytes -= staged.size
+            room = full and self.room
+        finished = self._answer.finished
+        if instructions or room or finished:
+            self._post(self._outcome, Outcome(tuple(instructions), room, finished))
+
+    def _post(self, call: Callable[..., object], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:  # the loop has ended before us: nobody listens any more
+            self._closing = True

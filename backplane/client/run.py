@@ -1,0 +1,278 @@
+"""One query's run at the client: answers need_start, grants credit, drains, and yields snapshots.
+
+Knows jobs and credit windows. Folds nothing itself: what arrives is staged for the reducer's thread, in order, states
+among cuts, so that a snapshot never shows a provider `done` whose last cut has not been applied.
+
+Its life:  submitted -> snapshots ... -> (drain) -> final snapshot -> released by the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from backplane.client.credit import Window
+from backplane.client.feeding import Feeder
+from backplane.client.reducing import Outcome, Reducing
+from backplane.client.spec import Options, Question, Ready
+from backplane.reduce.answer import Answer, Applied, Begin, Instruction, Restart, Stop
+from backplane.reduce.coverage import ENDED
+from backplane.reduce.snapshot import Snapshot
+from backplane.wire import codec, limits
+from backplane.wire.errors import LogReduceError
+from backplane.wire.messages import (
+    Cancel,
+    Credit,
+    End,
+    Fault,
+    Message,
+    NeedStart,
+    Note,
+    Start,
+    State,
+    Submit,
+    Targets,
+)
+from provider.runner import frames
+
+
+class Run:
+    """Made by `Session.ask`. Iterate `snapshots`; the last one is final."""
+
+    def __init__(
+        self,
+        query_id: str,
+        question: Question,
+        options: Options,
+        send: Callable[[Message], None],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.query_id = query_id
+        self._question = question
+        self._options = options
+        self._send = send
+        self._tasks = tasks
+        self._windows: dict[int, Window] = {}
+        self._providers: dict[int, str] = {}
+        self._live: set[int] = set()
+        #: Providers that have ended: nothing that happens to the coordinator changes what is said of them.
+        self._over: set[str] = set()
+        self._feeder: Feeder | None = None
+        self._finished = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._draining = False
+        self._failure: BaseException | None = None
+        self._names: list[str] = []
+        self._reducing: Reducing | None = None
+
+    # -- asking
+
+    def submit(self, providers: Sequence[Mapping[str, Any]], reach: Mapping[str, Any]) -> None:
+        """Send the query to the coordinator."""
+        self._names = [provider["name"] for provider in providers]
+        answer = Answer(
+            query=self._question.name,
+            query_id=self.query_id,
+            fold=self._question.fold(),
+            targets=self._names,
+            endless=self._question.endless,
+            coverage_full=self._options.coverage_full,
+        )
+        self._reducing = Reducing(answer, self._outcome, self._failed)
+        payload = codec.pack({"entries": list(providers), "select": None, "reach": dict(reach)})
+        self._send(
+            Submit(
+                query=self.query_id,
+                title=self._question.title,
+                follow=self._question.endless,
+                wait_s=self._options.wait_s,
+                payload=payload,
+            )
+        )
+
+    @property
+    def reducing(self) -> Reducing:
+        """The reducer's thread; for its statistics."""
+        assert self._reducing is not None, "submitted first"
+        return self._reducing
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        """A snapshot every interval (none if ``every_s`` is None), then the final one.
+
+        Raises:
+            LogReduceError: the coordinator refused the query, or the user's reduce failed.
+        """
+        loop = asyncio.get_running_loop()
+        ends = None if self._options.for_s is None else loop.time() + self._options.for_s
+        due = None if self._options.every_s is None else loop.time() + self._options.every_s
+        while not self._finished.is_set():
+            await self._until(min((t for t in (ends, due) if t is not None), default=None))
+            if self._failure:
+                raise self._failure
+            now = loop.time()
+            if ends is not None and now >= ends:
+                ends = None
+                self.drain()
+            if due is not None and now >= due and not self._finished.is_set():
+                yield await self.reducing.snapshot(final=False)
+                assert self._options.every_s is not None
+                due = max(due + self._options.every_s, loop.time())
+        if self._failure:
+            raise self._failure
+        yield await self.reducing.snapshot(final=True)
+
+    async def _until(self, when: float | None) -> None:
+        try:
+            async with asyncio.timeout_at(when):
+                await self._finished.wait()
+        except TimeoutError:
+            pass
+
+    # -- ending
+
+    def drain(self) -> None:
+        """Ask every job for a last cut; the run finishes when all have answered or their time is up."""
+        if self._draining or self._finished.is_set():
+            return
+        self._draining = True
+        self._send(Cancel(query=self.query_id, mode="drain"))
+        self._tasks.create_task(self._drained())
+
+    async def _drained(self) -> None:
+        """What has not been started by now never is; what has, ends."""
+        if not self._live:
+            self._settled.set()
+        try:
+            async with asyncio.timeout(limits.DRAIN_S + 2):
+                await self._settled.wait()
+        except TimeoutError:
+            pass
+        self._finished.set()
+
+    def lose(self, reason: str) -> None:
+        """The coordinator is gone: what has not ended never will. The answer keeps the states that are final."""
+        if self._finished.is_set():
+            return
+        asked = set(self._providers.values())
+        for name in sorted(set(self._names) - self._over):
+            state = "lost" if name in asked else "unreachable"
+            self.reducing.put(name, State(query=self.query_id, provider=name, state=state, reason=reason), 0)
+        self._finished.set()
+
+    async def close(self) -> None:
+        """End the reducer's thread and the feeder."""
+        if self._feeder:
+            self._feeder.close()
+        await self.reducing.close()
+
+    # -- what arrives
+
+    def about(self, message: State | Targets | Fault) -> None:
+        """A frame of the link that names this query."""
+        if isinstance(message, Fault):
+            self._failed(LogReduceError(message.text))
+            return
+        if isinstance(message, State) and message.state in ENDED:
+            self._over.add(message.provider)
+        self.reducing.put(message.provider if isinstance(message, State) else "", message, 0)
+
+    def arrived(self, job: int, kind: int, message: Message | None, size: int) -> None:
+        """A frame of one of this run's jobs: ``message`` is None while its fragments are not complete.
+
+        Its bytes count at once, because staging holds them from now on.
+        """
+        if isinstance(message, NeedStart):
+            self._need_start(message)
+            return
+        if kind in frames.SPENDS_CREDIT:
+            self._windows[job].take(size)
+        if isinstance(message, Credit):
+            if self._feeder:
+                self._feeder.granted(message.granted)
+        elif isinstance(message, Note):
+            self._note(job, message)
+        elif message is not None:
+            self._stage(job, message, size)
+        if self.reducing.room:
+            self._grant(job)
+
+    def _stage(self, job: int, message: Message, size: int) -> None:
+        provider = self._providers[job]
+        if isinstance(message, Fault) and self._options.on_fault:
+            self._options.on_fault(provider, message)
+        size = max(size, len(getattr(message, "payload", b"")))
+        self.reducing.put(provider, message, size)
+        if isinstance(message, End):
+            self._live.discard(job)
+            if message.drained:
+                self._over.add(provider)
+            if self._draining and not self._live:
+                self._settled.set()
+
+    def _note(self, job: int, note: Note) -> None:
+        if self._options.on_note:
+            text = note.payload.decode("utf-8", "replace")
+            if note.dropped:
+                text += f"\n({note.dropped} bytes of output dropped)"
+            self._options.on_note(self._providers[job], text)
+
+    def _need_start(self, need: NeedStart) -> None:
+        """Through staging too: an epoch is minted after all that came before has been applied."""
+        if self._draining:
+            return
+        self._providers[need.job] = need.provider
+        self._windows[need.job] = Window(limits.job_credit(len(self._names)))
+        self._live.add(need.job)
+        self.reducing.put(need.provider, need, 0)
+
+    def _start(self, begin: Begin) -> None:
+        need = begin.need
+        ready = Ready(need.provider, need.python, need.labels)
+        self._send(
+            Start(
+                job=need.job,
+                epoch=begin.epoch,
+                query=self.query_id,
+                granted=self._windows[need.job].granted,
+                filter_s=self._options.filter_s,
+                limits=dict(self._options.limits),
+                feed=self._question.feed,
+                payload=codec.pack(self._question.body(ready, begin.positions)),
+            )
+        )
+        if self._question.feed:
+            self._feeder = Feeder(need.job, self._send)
+            self._tasks.create_task(self._feeder.feed())
+
+    # -- what comes of it
+
+    def _outcome(self, outcome: Outcome) -> None:
+        """In the loop: the reducer's thread has applied something."""
+        for instruction in outcome.instructions:
+            self._obey(instruction)
+        if outcome.room:
+            for job in self._live:
+                self._grant(job)
+        if outcome.finished:
+            self._finished.set()
+
+    def _obey(self, instruction: Instruction) -> None:
+        if isinstance(instruction, Begin):
+            self._start(instruction)
+        elif isinstance(instruction, Applied):
+            self._windows[instruction.job].applied = instruction.seq
+        elif isinstance(instruction, (Restart, Stop)):
+            # Exact resume asks for a new job after a `Restart`; until it is here, both end the provider as lost.
+            self._send(Cancel(job=instruction.job, mode="abort"))
+        else:
+            self.drain()
+
+    def _grant(self, job: int) -> None:
+        total = self._windows[job].grant()
+        if total is not None and job in self._live:
+            self._send(Credit(job=job, granted=total, applied=self._windows[job].applied))
+
+    def _failed(self, exc: BaseException) -> None:
+        self._failure = exc
+        self._finished.set()

@@ -1,0 +1,182 @@
+"""One connection to a coordinator, shared by any number of queries.
+
+Knows the link: the version handshake, beats both ways, and which run a frame belongs to (a frame's job was given to
+one run by `need_start`; a frame of the link itself names its query). What a frame means is the run's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from backplane.client.private import Private, private_coordinator
+from backplane.client.run import Run
+from backplane.client.spec import Options, Question
+from backplane.wire import codec, limits
+from backplane.wire.errors import NoCoordinator, RemoteProtocolError
+from backplane.wire.messages import Beat, Cancel, Fault, Hello, Message, NeedStart, State, Targets
+from backplane.wire.zmq import Dealer
+from provider.runner import frames
+
+
+class Session:
+    """Use `open_session`. Statistics and runs are public; everything else goes through `ask`."""
+
+    def __init__(self, dealer: Dealer, tasks: asyncio.TaskGroup) -> None:
+        self._dealer = dealer
+        self._tasks = tasks
+        self._inbox = codec.Inbox()
+        self._runs: dict[str, Run] = {}
+        self._jobs: dict[int, Run] = {}
+        self._heard = time.monotonic()
+        self._lost: str | None = None
+
+    def ask(
+        self, question: Question, providers: Sequence[Mapping[str, Any]], reach: Mapping[str, Any], options: Options
+    ) -> Run:
+        """Submit a query.
+
+        Args:
+            question: what is asked; see `backplane.client.spec`.
+            providers: the targets, as `coordinator.table.Provider.to_wire` gives them.
+            reach: options for reaching all of them (docs/reference/frames.md, submit).
+            options: rhythm and limits of this run.
+
+        Raises:
+            NoCoordinator: the session is broken.
+        """
+        if self._lost:
+            raise NoCoordinator(self._lost)
+        run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._tasks)
+        self._runs[run.query_id] = run
+        run.submit(providers, reach)
+        return run
+
+    def send(self, message: Message) -> None:
+        """Send one message, whole."""
+        if self._lost is None:
+            self._dealer.send(list(codec.encode(message)))
+
+    async def release(self, run: Run) -> None:
+        """Forget a run: what it still has running is aborted."""
+        self.send(Cancel(query=run.query_id, mode="abort"))
+        self._runs.pop(run.query_id, None)
+        for job in [job for job, owner in self._jobs.items() if owner is run]:
+            del self._jobs[job]
+            self._inbox.forget(job)
+        await run.close()
+
+    async def handshake(self) -> None:
+        """Exchange hellos.
+
+        Raises:
+            NoCoordinator: no answer, or it speaks another version of the protocol.
+        """
+        self.send(
+            Hello(
+                role="client",
+                python=tuple(sys.version_info[:3]),
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                uid=os.getuid(),
+                now=time.time(),
+            )
+        )
+        try:
+            async with asyncio.timeout(limits.HELLO_S):
+                first = self._inbox.add((await self._dealer.recv())[0])
+        except TimeoutError:
+            raise NoCoordinator(f"the coordinator did not answer within {limits.HELLO_S:.0f} s") from None
+        if isinstance(first, Fault):
+            raise NoCoordinator(f"the coordinator refuses this client: {first.text}")
+        if not isinstance(first, Hello):
+            raise NoCoordinator("what answers at the coordinator's address is not a coordinator")
+        if not (first.oldest <= frames.VERSION <= first.version):
+            raise NoCoordinator(
+                f"the coordinator speaks protocol {first.oldest} to {first.version}, this client {frames.VERSION}"
+            )
+
+    async def receive(self) -> None:
+        """Hand on what arrives, until cancelled."""
+        while True:
+            for body in await self._dealer.recv():
+                self._heard = time.monotonic()
+                self._dispatch(body)
+
+    async def beat(self) -> None:
+        """Beat, and notice when the other side does not."""
+        while True:
+            await asyncio.sleep(limits.BEAT_S)
+            self.send(Beat(now=time.time()))
+            if time.monotonic() - self._heard > limits.LEASE_S:
+                self.lose(f"the coordinator was silent for {limits.LEASE_S:.0f} s")
+
+    def lose(self, reason: str) -> None:
+        """The coordinator is gone: every provider that has not ended is lost, and every run knows."""
+        if self._lost is None:
+            self._lost = reason
+            for run in self._runs.values():
+                run.lose(reason)
+
+    def _dispatch(self, body: bytes) -> None:
+        try:
+            message = self._inbox.add(body)
+            kind, job = frames.peek(body)
+        except (RemoteProtocolError, frames.FrameError) as exc:
+            self.lose(f"the coordinator sent what is no frame: {exc}")
+            return
+        if job and (run := self._jobs.get(job)):
+            run.arrived(job, kind, message, len(body))
+        elif isinstance(message, NeedStart) and (run := self._runs.get(message.query)):
+            self._jobs[message.job] = run
+            run.arrived(job, kind, message, 0)
+        elif isinstance(message, (State, Targets, Fault)) and (run := self._runs.get(message.query or "")):
+            run.about(message)
+        elif isinstance(message, Fault):
+            self.lose(message.text)
+        # Anything else belongs to a run that has been released while it was under way.
+
+    async def watch(self, private: Private) -> None:
+        """Lose the session when its private coordinator has ended."""
+        self.lose(await private.ended())
+
+
+@contextlib.asynccontextmanager
+async def open_session(address: str | None = None, *, verbose: bool = False) -> AsyncIterator[Session]:
+    """A session with the coordinator at an address, or with a private one that lives as long as the session.
+
+    Raises:
+        NoCoordinator: it could not be started or reached.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        private: Private | None = None
+        if address is None:
+            private = await stack.enter_async_context(private_coordinator(verbose=verbose))
+            address = private.address
+        dealer = Dealer()
+        stack.callback(dealer.close)
+        await dealer.connect(address)
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as tasks:
+            session = Session(dealer, tasks)
+            own: list[asyncio.Task[None]] = []
+            try:
+                await session.handshake()
+                own += [tasks.create_task(session.receive()), tasks.create_task(session.beat())]
+                if private:
+                    own.append(tasks.create_task(session.watch(private)))
+                yield session
+            except Exception as exc:  # the body's own: a task group would hand it on inside an ExceptionGroup
+                failure = exc
+            finally:
+                for task in own:
+                    task.cancel()
+        if failure:
+            raise failure

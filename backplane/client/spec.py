@@ -1,0 +1,75 @@
+"""What a run needs to know of a question, however it was asked: a query file today, a line or SQL later.
+
+Knows types only. A question is asked of many providers; what each is sent may differ (its positions, its Python).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from backplane.reduce.folds import Fold
+from backplane.wire import limits
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A provider that is ready for a job: what its `need_start` said."""
+
+    name: str
+    python: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Question(Protocol):
+    """What is asked."""
+
+    @property
+    def name(self) -> str:
+        """Short, for snapshots: a file's stem."""
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+
+    @property
+    def endless(self) -> bool:
+        """It ends only when it is told to, so that `running` is well at the end."""
+
+    @property
+    def streams(self) -> bool:
+        """Its rows are values in the order of arrival, not groups."""
+
+    @property
+    def feed(self) -> bool:
+        """It reads this machine's standard input."""
+
+    def fold(self) -> Fold:
+        """A new, empty fold for what it emits."""
+
+    def body(self, ready: Ready, positions: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+        """The payload of this provider's start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Rhythm and limits of one run; defaults are the contract's.
+
+    Attributes:
+        every_s: seconds between snapshots; None gives the final one only.
+        for_s: seconds after which it is drained; None for no end.
+        wait_s: how long unreachable providers are retried; None for no end.
+        filter_s: deadline of a filter.
+        on_note: called with (provider, text) for what scripts print.
+        on_fault: called with (provider, fault).
+    """
+
+    every_s: float | None = None
+    for_s: float | None = None
+    wait_s: float | None = limits.WAIT_S
+    filter_s: float = limits.FILTER_S
+    limits: Mapping[str, int] = field(default_factory=dict)
+    coverage_full: bool = False
+    on_note: Callable[[str, str], None] | None = None
+    on_fault: Callable[[str, Any], None] | None = None

@@ -1,0 +1,78 @@
+"""Which providers the options select."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from backplane.cli import targets
+from backplane.wire.errors import UsageError
+
+
+def _select(*argv: str) -> targets.Selection:
+    parser = argparse.ArgumentParser()
+    targets.add_arguments(parser)
+    return targets.selection(parser.parse_args(argv))
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> str:
+    path = tmp_path / "hosts.json"
+    groups = [
+        {"targets": ["web1:9100", "web2:9100"], "labels": {"role": "web", "site": "a"}},
+        {"targets": ["db1:9100"], "labels": {"role": "db", "site": "a"}},
+    ]
+    path.write_text(json.dumps(groups))
+    return str(path)
+
+
+def test_none_is_this_machine() -> None:
+    """Without a target this machine is asked, and the user is told."""
+    selection = _select()
+    assert selection.names == ["local"]
+    assert selection.local
+    assert "local" in (selection.notice or "")
+
+
+def test_node_sets_become_destinations() -> None:
+    """Names that no inventory knows are ssh destinations; -x takes some out; each counts once."""
+    selection = _select("-w", "web[01-03],db1", "-w", "web02", "-x", "web[03-99]")
+    assert selection.names == ["db1", "web01", "web02"]
+    assert {provider.reach for provider in selection.providers} == {"ssh"}
+    assert not selection.local
+
+
+def test_inventory_alone_is_all_of_it(inventory: str) -> None:
+    """-i FILE names its providers, with or without -a."""
+    assert _select("-i", inventory).names == _select("-a", "-i", inventory).names == ["db1", "web1", "web2"]
+
+
+def test_names_and_labels_intersect(inventory: str) -> None:
+    """-w and -l together keep what both select."""
+    assert _select("-i", inventory, "-l", "site=a", "-w", "web[1-2],db1", "-l", "role=web").names == ["web1", "web2"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["-a"], "-i FILE"),
+        (["-l", "role=web"], "-i FILE"),
+        (["-l", "role"], "KEY=VALUE"),
+        (["-w", "web1", "-x", "web1"], "select no provider"),
+        (["-g", "web"], "not in this version"),
+        (["-w", "web[1-"], "web[1-"),
+    ],
+)
+def test_says_what_is_wrong(argv: list[str], text: str) -> None:
+    """Options that select nothing are refused with what to do."""
+    with pytest.raises(UsageError, match=text.replace("[", r"\[")):
+        _select(*argv)
+
+
+def test_via_names_each_provider() -> None:
+    """--via makes a command of a name."""
+    (provider,) = _select("-w", "pod7", "--via", "kubectl exec -i {name} --").providers
+    assert (provider.reach, provider.via) == ("command", "kubectl exec -i pod7 --")
