@@ -69,7 +69,7 @@ payload: setup
 	@$(PYTHON) -m provider.ship
 
 pytest: setup
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -rs
 
 portable: setup
-	@$(PYTHON) -m pytest --hide-linux tests/unit tests/property tests/integration
+	@$(PYTHON) -m pytest -q --hide-linux tests/unit tests/property tests/integration

@@ -36,18 +36,28 @@ find_python() {
     return 1
 }
 
+# The exact command that installs these packages here.
+apt_install() {
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo="sudo "
+    # A fresh image has no package lists yet.
+    set -- "${sudo}apt-get install -y $*"
+    ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || set -- "${sudo}apt-get update && $1"
+    say "    $1"
+}
+
 give_up() {
     if [ -n "$bare" ]; then
         version=$("$bare" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
         say "$version is here, but it cannot make environments. On Debian and Ubuntu this brings what it lacks:"
-        say "    sudo apt-get install -y $version-venv"
+        apt_install "$version-venv"
     else
         package=python3
         for each in python3.14 python3.13 python3.12 python3.11; do
             apt-cache show "$each-venv" >/dev/null 2>&1 && package=$each && break
         done
         say "Python 3.$oldest or newer is needed, and none is on PATH. On Debian and Ubuntu this brings one:"
-        say "    sudo apt-get install -y $package $package-venv"
+        apt_install "$package" "$package-venv"
     fi
     exit 1
 }

@@ -15,13 +15,13 @@ step() {
     "$@" || failed="$failed, $name"
 }
 
-sh tests/rigs/openssh.sh || left_out="every test that needs OpenSSH's sshd"
+sh tests/rigs/tools.sh || left_out=yes
 
 step "check" make --no-print-directory -k check
 step "tests with Linux-only calls hidden" make --no-print-directory portable
 step "all tests" make --no-print-directory pytest
 
-[ -z "$left_out" ] || printf '\nleft out: %s (the skipped tests above say why)\n' "$left_out"
+[ -z "$left_out" ] || printf '\ntools are missing: tests were left out, and the list of skipped tests above says which and why\n'
 if [ -n "$failed" ]; then
     printf '\nfailed: %s\n' "${failed#, }"
     exit 1
