@@ -14,11 +14,15 @@ to the same loader by us. From then on bytes are passed on, and each side that i
 
 A runner lives exactly as long as its channel: when either end goes, its stdin is closed, which ends its lease, and what
 is still there after `GRACE_S` is killed. Everything runs in callbacks of one event loop; there are no tasks to lose.
+
+No interpreter waits ahead of its session: that would answer in 18 ms instead of 24, after a login that takes as long
+again, for 8 MB on every host at all times. A link is held for hours; what stays warm is the runner at its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,6 +48,8 @@ LOGIN_S: Final = 10.0
 KEEPALIVE_S: Final = 15.0
 #: From closing a runner's stdin to killing it. It ends by itself within milliseconds unless its host is out of breath.
 GRACE_S: Final = 2.0
+#: What a runner sees of the server's environment.
+INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH")
 #: What an exec or shell request is answered with, before exit status 1.
 REFUSAL: Final = "this server speaks only the runner protocol: no shell, no commands\n"
 
@@ -99,7 +105,7 @@ class Resident:
         Args:
             address: the address to bind, never a name.
             port: 0 takes a free one; see `port`.
-            root: the directory that relative log paths start from.
+            root: the home of its runners, which relative log paths start from.
             host_key: the private key that this server proves itself with, see `KeyPair`.
             authorized: who may log in, under any user name: text in the form of ``authorized_keys``.
 
@@ -181,7 +187,7 @@ class Resident:
         runner = Runner(self._ended)
         try:
             await asyncio.get_running_loop().subprocess_exec(
-                lambda: runner, *self._argv, cwd=self._root, start_new_session=True
+                lambda: runner, *self._argv, cwd=self._root, env=_environment(self._root), start_new_session=True
             )
         except OSError as exc:
             self._ended(runner)
@@ -195,6 +201,12 @@ class Resident:
         self._places += 1
         if self._places == MAX_SESSIONS:
             self._idle.set()
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """A login's: its home is the root, and what the server itself was told (a token, perhaps) is none of a query's."""
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {**inherited, "HOME": str(root)}
 
 
 class _Door(asyncssh.SSHServer):

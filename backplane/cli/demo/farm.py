@@ -68,8 +68,9 @@ def farm(providers: int, *, seed: int = 1, keep: bool = False) -> Iterator[Farm]
 
 @contextlib.contextmanager
 def _process() -> Iterator[subprocess.Popen[bytes]]:
-    # A session of its own: Ctrl-C on the terminal is for the one who asks, who then ends the hosts by closing the pipe.
-    command = [sys.executable, "-m", "backplane.cli.demo.hosts"]
+    # -P: a module that lies in the working directory is not ours. A session of its own: Ctrl-C on the terminal is for
+    # the one who asks, who then ends the hosts by closing the pipe.
+    command = [sys.executable, "-P", "-m", "backplane.cli.demo.hosts"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     try:
         yield process

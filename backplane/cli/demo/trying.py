@@ -35,7 +35,7 @@ def _program() -> list[str]:
     """How this program is started: by its name only where a shell would find it."""
     if shutil.which("logreduce"):
         return ["logreduce"]
-    return [sys.executable, "-m", "backplane.cli.main"]
+    return [sys.executable, "-P", "-m", "backplane.cli.main"]
 
 
 def text(places: Places) -> str:
