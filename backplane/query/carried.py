@@ -1,7 +1,7 @@
 """Whether a loop's body carries anything from one turn to the next: a walk in the order of execution, over the tree.
 
 Knows Python's statements. Does not know queries. A local name is carried if it may be read in a turn before that turn
-has bound it. What the walk does not know, it takes for carried: it may say *no* in vain, and must not say *yes* in vain.
+has bound it. What the walk does not know, it takes for carried: *carried* may be said in vain, its contrary must hold.
 """
 
 from __future__ import annotations

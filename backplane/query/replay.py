@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from backplane.query import carried
-from backplane.query.scope import Module, Statement, root
+from backplane.query.changes import root
+from backplane.query.scope import Module, Statement
 from backplane.query.slice import Slice
 
 #: What a map may read of its lines besides looping over them: the same whenever a line is read.

@@ -6,9 +6,8 @@ Theory of operation. Which global names a statement touches is asked of the comp
 own: each statement is compiled alone, and the instructions that load or store globals are read from its code objects,
 nested ones included. That is exact for closures, comprehensions, ``global`` and annotations, and gives lines.
 
-What is *changed* without being bound (``TABLE["a"] = 1``, ``TABLE.update(...)``, ``fill(TABLE)``) cannot be known from
-text alone, so it is guessed from the tree, and on the side of too much: a change that is missed gives a wrong answer in
-silence, a change too many ships a line that does no harm.
+What is changed without being bound is `backplane.query.changes`' guess; here it is joined with the functions that run
+while the module is executed (a decorator that registers, a call that fills a table).
 """
 
 from __future__ import annotations
@@ -20,9 +19,10 @@ import inspect
 import types
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from backplane.query.changes import changes
 from backplane.query.syntax import parse
 
 _LOADS: Final = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -92,7 +92,7 @@ class Module:
         """
         kept: set[int] = {i for i, s in enumerate(self.statements) if _is_future(s.node)}
         names: set[str] = set()
-        todo = [name for name in roots if name in self.binders]
+        todo = list(roots)
         while todo:
             name = todo.pop()
             if name in names:
@@ -108,8 +108,8 @@ class Module:
     def _needs(self, statement: Statement, stop: frozenset[str]) -> Iterable[str]:
         reads = statement.reads
         if reads & _DYNAMIC - self.binders.keys():
-            reads = frozenset(self.binders)
-        return (name for name in reads - stop if name in self.binders)
+            reads = frozenset(self.binders).union(*(each.changes for each in self.statements))
+        return reads - stop
 
 
 def module(text: str, file: str) -> Module:
@@ -121,13 +121,14 @@ def module(text: str, file: str) -> Module:
     tree = parse(text, file)
     offsets = _Offsets(text)
     flags = _future_flags(tree)
-    bare = []
+    made = []
     for node in tree.body:
         start, end = offsets.span(node)
         references = tuple(_references(_compiled(node, file, flags)))
         binds = frozenset(ref.name for ref in references if ref.stores and ref.now)
-        bare.append(Statement(node, start, end, references, binds))
-    return Module(file, text, tree, *_with_changes([s for s in bare if not _is_main_guard(s.node)]))
+        made.append(Statement(node, start, end, references, binds))
+    statements = _with_changes([statement for statement in made if not _is_main_guard(statement.node)])
+    return Module(file, text, tree, statements, _binders(statements))
 
 
 def _is_future(node: ast.stmt) -> bool:
@@ -162,7 +163,10 @@ def _compiled(node: ast.stmt, file: str, flags: int) -> types.CodeType:
 
 
 def _references(code: types.CodeType, now: bool = True, top: bool = True) -> Iterator[Reference]:
-    """Global names of a code object and those in it. A class body's own look like the module's: too much, not too little."""
+    """Global names of a code object and those in it.
+
+    A class body's own names look like the module's here: too much, never too little.
+    """
     for step in dis.get_instructions(code):
         line = (step.positions.lineno if step.positions else None) or code.co_firstlineno
         if step.opname in _LOADS:
@@ -202,38 +206,17 @@ def span(text: str, node: ast.stmt | ast.expr) -> tuple[int, int]:
     return _Offsets(text).span(node)
 
 
-# --- what is changed ------------------------------------------------------------------------------------------------
-
-
-def _with_changes(bare: list[Statement]) -> tuple[tuple[Statement, ...], dict[str, tuple[Statement, ...]]]:
-    """The statements with their changes, and which of them bind each name."""
-    kinds = _kinds(bare)
-    seen = [_Changes(kinds).of(statement.node) for statement in bare]
-    aliases = _aliases(bare, kinds)
+def _with_changes(bare: list[Statement]) -> tuple[Statement, ...]:
+    """The statements with what they change."""
     statements = []
-    for statement, found in zip(bare, seen, strict=True):
+    for statement, found in zip(bare, changes([(each.node, each.binds) for each in bare]), strict=True):
         stored = {ref.name for ref in statement.references if ref.stores and not ref.now}
-        statements.append(
-            Statement(
-                statement.node,
-                statement.start,
-                statement.end,
-                statement.references,
-                statement.binds,
-                _meant(found.now, aliases),
-                _meant(found.later | stored, aliases),
-            )
-        )
+        statements.append(replace(statement, changes=found.now, may_change=found.later | stored))
     binders = _binders(statements)
-    executed = [_executed(statement, binders) for statement in statements]
-    final = [
-        Statement(s.node, s.start, s.end, s.references, s.binds, s.changes | more, s.may_change)
-        for s, more in zip(statements, executed, strict=True)
-    ]
-    return tuple(final), _binders(final)
+    return tuple(replace(each, changes=each.changes | _executed(each, binders)) for each in statements)
 
 
-def _binders(statements: list[Statement]) -> dict[str, tuple[Statement, ...]]:
+def _binders(statements: Iterable[Statement]) -> dict[str, tuple[Statement, ...]]:
     binders: dict[str, tuple[Statement, ...]] = {}
     for statement in statements:
         for name in statement.binds:
@@ -241,149 +224,8 @@ def _binders(statements: list[Statement]) -> dict[str, tuple[Statement, ...]]:
     return binders
 
 
-def _kinds(statements: list[Statement]) -> dict[str, str]:
-    """What each bound name is, as far as its changing matters: import, function, class, scalar, or anything else."""
-    kinds: dict[str, str] = {}
-    for statement in statements:
-        kind = _kind(statement.node)
-        for name in statement.binds:
-            kinds[name] = kind if kinds.get(name, kind) == kind else "other"
-    return kinds
-
-
-def _kind(node: ast.stmt) -> str:
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return "import"
-    if isinstance(node, ast.Try) and any(isinstance(inner, (ast.Import, ast.ImportFrom)) for inner in node.body):
-        return "import"
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return "function"
-    if isinstance(node, ast.ClassDef):
-        return "class"
-    if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(
-        node.value, (ast.Constant, ast.UnaryOp, ast.JoinedStr)
-    ):
-        return "scalar"
-    return "other"
-
-
-def root(node: ast.expr) -> str | None:
-    """The name at which a chain of attributes, indexes and calls begins: ``a`` for ``a.b[0].c()``."""
-    while True:
-        if isinstance(node, ast.Name):
-            return node.id
-        if isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred, ast.NamedExpr)):
-            node = node.value
-        elif isinstance(node, ast.Call):
-            node = node.func
-        else:
-            return None
-
-
-class _Changes(ast.NodeVisitor):
-    """Collects the roots of what a statement changes: ``now`` by running it, ``later`` by calling what it defines."""
-
-    def __init__(self, kinds: Mapping[str, str]) -> None:
-        self._kinds = kinds
-        self._inside = False
-        self.now: set[str] = set()
-        self.later: set[str] = set()
-
-    def of(self, node: ast.stmt) -> _Changes:
-        self.visit(node)
-        return self
-
-    def _changed(self, node: ast.expr, spare: tuple[str, ...] = ()) -> None:
-        name = root(node)
-        if name is not None and self._kinds.get(name, "other") not in spare:
-            (self.later if self._inside else self.now).add(name)
-
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        for outer in (*getattr(node, "decorator_list", ()), node.args):
-            self.visit(outer)
-        inside, self._inside = self._inside, True
-        for inner in node.body if isinstance(node.body, list) else [node.body]:
-            self.visit(inner)
-        self._inside = inside
-
-    visit_FunctionDef = _function
-    visit_AsyncFunctionDef = _function
-    visit_Lambda = _function
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self._changed(node)
-        self.generic_visit(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self._changed(node)
-        self.generic_visit(node)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self._changed(node.target, spare=("scalar",))
-        self.generic_visit(node)
-
-    def visit_Expr(self, node: ast.Expr) -> None:
-        """A call for its effect alone may change what it is called on (a module too: ``random.seed(1)``) and is given."""
-        call = node.value
-        if isinstance(call, ast.Call) and not (isinstance(call.func, ast.Name) and call.func.id == "print"):
-            if isinstance(call.func, ast.Attribute):
-                self._changed(call.func)
-            self._arguments(call)
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        """A call for its value: methods, and functions of this module, may change things on the way."""
-        if isinstance(node.func, ast.Attribute):
-            self._changed(node.func, spare=("import", "scalar"))
-        elif isinstance(node.func, ast.Name) and self._kinds.get(node.func.id) in ("function", "class", "other"):
-            self._arguments(node)
-        self.generic_visit(node)
-
-    def _arguments(self, call: ast.Call) -> None:
-        for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
-            self._changed(argument, spare=("import", "function", "class", "scalar"))
-
-
-def _aliases(statements: list[Statement], kinds: Mapping[str, str]) -> dict[str, set[str]]:
-    """For each bound variable, the variables that it may be, or hold, or be held by."""
-    aliases: dict[str, set[str]] = {}
-    for statement in statements:
-        if _kind(statement.node) != "other":
-            continue
-        held = {name for name in _held(statement.node, kinds) if kinds.get(name) == "other"}
-        for name in statement.binds:
-            aliases.setdefault(name, set()).update(held - {name})
-    return aliases
-
-
-def _held(node: ast.AST, kinds: Mapping[str, str]) -> Iterator[str]:
-    """Names in a statement, except what is given to a function of a library: those return something of their own."""
-    if isinstance(node, ast.Call):
-        name = root(node.func)
-        if name is not None and kinds.get(name) == "import":
-            return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        yield node.id
-    for child in ast.iter_child_nodes(node):
-        yield from _held(child, kinds)
-
-
-def _meant(names: Iterable[str], aliases: Mapping[str, set[str]]) -> frozenset[str]:
-    """The names, and what they may be other names of."""
-    found: set[str] = set()
-    todo = list(names)
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += aliases.get(name, ())
-    return frozenset(found)
-
-
 def _executed(statement: Statement, binders: Mapping[str, tuple[Statement, ...]]) -> frozenset[str]:
-    """What functions that run with the statement may change: decorators that register, calls that fill."""
+    """What functions that run with the statement may change."""
     changed: set[str] = set()
     seen: set[str] = set()
     todo = list(statement.reads_now)

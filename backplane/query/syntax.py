@@ -92,9 +92,8 @@ def _newer(tree: ast.Module) -> Iterator[tuple[int, str, tuple[int, int]]]:
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             if not all(map(_plain_decorator, node.decorator_list)):
                 yield node.lineno, "such a decorator is only known to Python 3.9 and greater", (3, 9)
-        elif isinstance(node, ast.Subscript):
-            if isinstance(node.slice, ast.Tuple) and _bare_unpacking(node.slice):
-                yield node.lineno, "a star in an index is only known to Python 3.11 and greater", (3, 11)
+        elif isinstance(node, ast.Subscript) and _bare_unpacking(node.slice):
+            yield node.lineno, "a star in an index is only known to Python 3.11 and greater", (3, 11)
 
 
 def _bare_unpacking(node: ast.expr | None) -> bool:
