@@ -75,8 +75,8 @@ if ! recent "$venv/bin/python"; then
     "$python" -m venv "$venv"
 fi
 say "  $(grep -c '==' "requirements/$wanted.txt") packages, held to their hashes"
-"$venv/bin/python" -m pip install --quiet --require-hashes --no-deps -r "requirements/$wanted.txt"
+"$venv/bin/python" -m pip install -qq --require-hashes --no-deps -r "requirements/$wanted.txt"
 say "  this checkout"
-"$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
+"$venv/bin/python" -m pip install -qq --no-deps --no-build-isolation --editable .
 pins "$wanted" >"$venv/.pins-$wanted"
 say "  done"

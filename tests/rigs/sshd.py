@@ -271,8 +271,8 @@ class SshdFarm:
             labels = {
                 "name": site.name,
                 "ssh_port": str(site.port),
-                "user": self.user,
-                "key": str(self.identity),
+                "ssh_user": self.user,
+                "ssh_key": str(self.identity),
                 "index": str(index),
             }
             groups.append({"targets": [f"{site.address}:9100"], "labels": labels})
