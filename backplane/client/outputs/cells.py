@@ -1,0 +1,64 @@
+"""Values as the text of a cell, and how wide that is.
+
+Knows types and character widths. Does not know where a cell goes; what it shows may still be anything (see `harmless`).
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+from backplane.reduce.coverage import iso
+from backplane.reduce.snapshot import Snapshot, plain
+
+
+def cell(value: Any) -> str:
+    """One value: text and bytes as they are (what is undecodable kept as surrogates), containers as JSON.
+
+    >>> cell(None), cell(True), cell(b"caf\\xc3\\xa9"), cell([1, "a"])
+    ('', 'true', 'café', '[1, "a"]')
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, (list, dict)):
+        return json.dumps(plain(value), ensure_ascii=False)
+    return str(value)
+
+
+def cells(snapshot: Snapshot) -> list[list[str]]:
+    """The table's rows; a window by its beginning."""
+    at = snapshot.columns.index("window") if "window" in snapshot.columns else -1
+    return [
+        [_window(value) if number == at else cell(value) for number, value in enumerate(row)] for row in snapshot.rows
+    ]
+
+
+def _window(value: Any) -> str:
+    is_one = isinstance(value, list) and len(value) == 2 and all(isinstance(each, float) for each in value)
+    return iso(value[0]) or "" if is_one else cell(value)
+
+
+def numeric(snapshot: Snapshot) -> list[bool]:
+    """For each column, whether it holds numbers only, so that they stand at the right."""
+    columns = zip(*snapshot.rows, strict=True) if snapshot.rows else [()] * len(snapshot.columns)
+    return [bool(column) and all(type(value) in (int, float) for value in column) for column in columns]
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that a printable text takes.
+
+    >>> width("abc"), width("日本"), width("e\\u0301")
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )

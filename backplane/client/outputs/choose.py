@@ -1,0 +1,52 @@
+"""Which output: by the format that the user asked for, and by whether a terminal is there to see it.
+
+Knows every output. `backplane.cli` decides what stdout is, and asks here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TextIO
+
+from backplane.client.outputs.base import Output, Size
+from backplane.client.outputs.csv_ import Csv
+from backplane.client.outputs.json_ import Json, JsonLines
+from backplane.client.outputs.table import LiveTable, PlainTable
+from backplane.client.outputs.text import Text
+from backplane.wire.errors import UsageError
+
+FORMATS: Final = ("table", "json", "jsonl", "csv")
+
+
+def make(
+    name: str | None,
+    out: TextIO,
+    *,
+    isatty: bool = False,
+    size: Size = lambda: (80, 24),
+    color: bool = True,
+    streams: bool = False,
+) -> Output:
+    """An output.
+
+    Args:
+        name: one of `FORMATS`; None for the one that fits: a table, or lines for a query that streams.
+        out: where data goes.
+        isatty: ``out`` is a terminal.
+        size: its columns and lines.
+        color: False where the user wants none.
+        streams: the query has no reduce, so its rows are lines in the order of arrival.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if name is None and streams:
+        return Text(out, isatty=isatty)
+    if name == "json":
+        return Json(out, isatty=isatty)
+    if name == "jsonl":
+        return JsonLines(out)
+    if name == "csv":
+        return Csv(out, isatty=isatty)
+    if name in (None, "table"):
+        return LiveTable(out, size, color=color) if isatty else PlainTable(out)
+    raise UsageError(f"there is no output {name!r}; there are {', '.join(FORMATS)}")

@@ -1,0 +1,211 @@
+"""Outputs, over snapshots made by the shipped reducer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from backplane.client.outputs import choose
+from backplane.client.outputs.coverage import coverage_lines
+from backplane.client.outputs.harmless import harmless
+from backplane.client.outputs.table import LiveTable, PlainTable
+from backplane.reduce import folds
+from backplane.reduce.answer import Answer
+from backplane.reduce.snapshot import Snapshot
+from backplane.wire.errors import UsageError
+from backplane.wire.messages import State
+
+EVIL = "a\x1b]0;pwned\x07\x1b[2J\x9b31m\u202egpj\u200b\x7f\udcff\n\r\tend"
+
+
+def snapshot(
+    emitted: list[tuple[Any, Any]],
+    *,
+    final: bool = True,
+    states: dict[str, tuple[str, str | None]] | None = None,
+    fold: folds.Fold | None = None,
+) -> Snapshot:
+    """What the reducer shows of some emissions of web1, a key of None being none."""
+    fold = fold or folds.FunctionFold(lambda a, b: a + b)
+    states = states or {"web1": ("done", None)}
+    answer = Answer(query="q", query_id="1", fold=fold, targets=states, clock=lambda: 1_795_165_200.0)
+    keys = [key for key, _ in emitted]
+    fold.values("web1", None if all(key is None for key in keys) else keys, [value for _, value in emitted])
+    for name, (state, reason) in states.items():
+        answer.handle(name, State(query="1", provider=name, state=state, reason=reason))
+    return answer.snapshot(final=final)
+
+
+def shown(name: str | None, *snapshots: Snapshot, **options: Any) -> str:
+    out = io.StringIO(newline="")
+    output = choose.make(name, out, **options)
+    for each in snapshots:
+        output.show(each)
+    output.close()
+    return out.getvalue()
+
+
+def test_harmless_text_is_all_printable() -> None:
+    """No control, bidi, zero-width or surrogate character is left; what was there can still be read."""
+    text = harmless(EVIL)
+    assert text.isprintable()
+    assert text.startswith("a\\x1b]0;pwned\\x07")
+    assert "\\u202e" in text
+    assert "\\xff" in text
+    assert harmless("plain, grüße, 日本") == "plain, grüße, 日本"
+
+
+@pytest.mark.parametrize("name", [None, "table", "json", "jsonl", "csv"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_nothing_escapes_to_a_terminal(name: str | None, streams: bool) -> None:
+    """Whatever a log holds, a terminal gets no control of it: as key, value, host and reason, in every format."""
+    fold = folds.StreamFold() if streams else None
+    states = {"web1": ("done", None), EVIL: ("unreachable", EVIL)}
+    made = snapshot([(EVIL, EVIL), ("k", [EVIL, {EVIL: EVIL}])], states=states, fold=fold)
+    text = shown(name, made, isatty=True, streams=streams, size=lambda: (200, 50))
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)  # rich's own colours
+    assert not [each for each in text if not (each.isprintable() or each in "\r\n\t")]
+    assert "pwned" in text
+    assert "\x1b" not in "".join(coverage_lines(made))
+
+
+def test_plain_table_is_aligned_and_written_once() -> None:
+    """Off a terminal: a header and rows in columns, numbers at the right, from the final snapshot alone."""
+    rows = [("/index.html", 9), ("/a", 1200)]
+    text = shown("table", snapshot(rows, final=False), snapshot(rows))
+    assert text == "key          value\n/a            1200\n/index.html      9\n"
+
+
+def test_tables_take_wide_characters_for_two() -> None:
+    """A column stays a column with characters of two cells in it."""
+    lines = shown("table", snapshot([("日本", 1), ("abcd", 22)])).splitlines()
+    assert lines[1:] == ["abcd     22", "日本      1"]
+
+
+def test_live_table_is_cut_to_the_terminal_until_it_is_final() -> None:
+    """While it grows it never outgrows the terminal; the final one has every row."""
+    many = [(f"key{number:03d}", number) for number in range(100)]
+    growing = shown("table", snapshot(many, final=False), isatty=True, size=lambda: (60, 20))
+    assert "... 87 more rows" in growing
+    assert growing.count("\n") < 20
+    assert "key099" not in growing
+    final = shown("table", snapshot(many), isatty=True, size=lambda: (60, 20))
+    assert "key099" in final
+    assert "1 done" in final
+    assert "more rows" not in final
+
+
+def test_live_table_without_colour() -> None:
+    """NO_COLOR leaves text only, and a table that is closed early gives the cursor back."""
+    out = io.StringIO()
+    table = LiveTable(out, lambda: (60, 20), color=False)
+    table.show(snapshot([("a", 1)], final=False))
+    table.close()
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", out.getvalue())
+    assert out.getvalue().rstrip().endswith("\x1b[2K") or "\x1b[?25h" in out.getvalue()
+
+
+def test_json_is_the_contract() -> None:
+    """One strict document with the fields of the contract, in order; providers in it because it is final."""
+    states = {"web1": ("done", None), "web2": ("unreachable", "connection refused")}
+    text = shown("json", snapshot([(200, 1)], final=False, states=states), snapshot([(200, 9126)], states=states))
+    said = json.loads(text)
+    assert list(said) == [
+        "query", "query_id", "seq", "final", "at", "window", "revision", "columns", "rows", "complete", "inexact",
+        "coverage",
+    ]  # fmt: skip
+    assert said["rows"] == [{"key": 200, "value": 9126}]
+    assert said["at"] == "2026-11-20T09:00:00Z"
+    assert said["complete"] is False
+    assert said["coverage"]["targets"] == 2
+    assert said["coverage"]["states"] == {"done": 1, "unreachable": 1}
+    assert list(said["coverage"]["providers"]["web2"]) == [
+        "state", "reason", "level", "profile", "lines", "bytes", "matched", "emitted", "dropped", "parse_errors",
+        "watermark", "lag_s", "joined_at", "left_at", "away_s",
+    ]  # fmt: skip
+
+
+def test_json_keeps_bytes_and_floats_that_json_has_not() -> None:
+    """Bytes, undecodable text, NaN and infinities come through as what they are, and the document stays strict."""
+    made = snapshot([("b", b"\xff\x00"), ("f", float("nan")), ("i", float("-inf")), ("s", "caf\udce9")])
+    rows = json.loads(shown("json", made), parse_constant=pytest.fail)["rows"]
+    assert rows == [
+        {"key": "b", "value": {"$bytes": "/wA="}},
+        {"key": "f", "value": {"$float": "nan"}},
+        {"key": "i", "value": {"$float": "-inf"}},
+        {"key": "s", "value": {"$bytes": "Y2Fm6Q=="}},
+    ]
+
+
+def test_jsonl_has_a_line_a_snapshot() -> None:
+    """Each snapshot is a line, also off a terminal; rows of providers stand in the final one only."""
+    lines = shown("jsonl", snapshot([("a", 1)], final=False), snapshot([("a", 2)])).splitlines()
+    first, last = map(json.loads, lines)
+    assert ("providers" in first["coverage"], "providers" in last["coverage"]) == (False, True)
+
+
+def test_csv_gives_every_text_back() -> None:
+    """Commas, quotes, tabs, newlines, NUL and carriage returns come back from a CSV reader."""
+    keys = ["a,b", 'q"q', "t\tt", "n\nn", "r\rr", "z\0z", "€", ""]
+    text = shown("csv", snapshot([(key, number) for number, key in enumerate(keys)]))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows[0] == ["key", "value"]
+    assert {row[0]: int(row[1]) for row in rows[1:]} == {key: number for number, key in enumerate(keys)}
+
+
+@pytest.mark.parametrize("name", ["csv", None])
+def test_undecodable_bytes_reach_a_file_as_they_were(name: str | None) -> None:
+    """Off a terminal the bytes of a log line come out as they went in, whatever the stream's encoding says."""
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", errors="strict", newline="")
+    output = choose.make(name, out, streams=True)
+    output.show(snapshot([(None, "caf\udce9 €")], fold=folds.StreamFold()))
+    assert b"caf\xe9 \xe2\x82\xac" in raw.getvalue()
+
+
+def test_text_writes_each_line_once() -> None:
+    """A stream's snapshots repeat their rows; its output does not."""
+    fold = folds.StreamFold()
+    one = snapshot([(None, "first")], final=False, fold=fold)
+    two = snapshot([(None, "second")], fold=fold)
+    assert shown(None, one, two, streams=True) == "web1: first\nweb1: second\n"
+
+
+def test_coverage_line_folds_hosts_and_says_why() -> None:
+    """States with counts; hosts and reasons where there is something to do about them."""
+    states: dict[str, tuple[str, str | None]] = {f"web{n:02d}": ("done", None) for n in range(1, 20)}
+    states["web20"] = ("unreachable", "connection refused")
+    states |= {f"db{n}": ("failed", "access.log is missing") for n in (1, 2, 3)}
+    (line,) = coverage_lines(snapshot([], states=states))
+    assert line == "19 done · 1 unreachable: web20 (connection refused) · 3 failed: db[1-3] (access.log is missing)"
+
+
+def test_an_unknown_format_is_refused() -> None:
+    """The message names those that there are."""
+    with pytest.raises(UsageError, match="table, json, jsonl, csv"):
+        choose.make("xml", io.StringIO())
+
+
+def test_rich_is_not_loaded_for_plain_output() -> None:
+    """A pipe pays nothing for the live table."""
+    code = (
+        "import sys; from backplane.client.outputs import choose; choose.make('table', sys.stdout); "
+        "assert 'rich' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=os.getcwd(), timeout=30)
+
+
+def test_an_empty_answer_is_shown_as_such() -> None:
+    """No rows: a header, and no error in any format."""
+    for name in ("table", "json", "jsonl", "csv", None):
+        for isatty in (False, True):
+            shown(name, snapshot([], final=False), snapshot([]), isatty=isatty, streams=name is None)
+    assert PlainTable(io.StringIO()).live is False
