@@ -67,7 +67,6 @@ class Plan:
     """How an answer is got and shown."""
 
     show: shown.Show
-    every_s: float
     for_s: float | None
     wait_s: float | None
     filter_s: float
@@ -81,7 +80,6 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
     wait_s = args.wait if args.wait is not None or args.follow else limits.WAIT_S
     return Plan(
         show=shown.show(args, streams=question.streams),
-        every_s=args.every,
         for_s=args.for_s,
         wait_s=wait_s,
         filter_s=args.filter_timeout,
@@ -149,7 +147,7 @@ async def _asked(question: Question, selection: targets.Selection, plan: Plan) -
 
     show = plan.show
     options = Options(
-        every_s=plan.every_s if show.live else None,
+        every_s=show.every_s,
         for_s=plan.for_s,
         wait_s=plan.wait_s,
         filter_s=plan.filter_s,

@@ -1,0 +1,142 @@
+"""How an answer is shown: data on stdout by an output, everything else on stderr, in an order that both survive.
+
+Knows the output options and the two streams. What a line of coverage or a cell says is `backplane.client.outputs`'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from backplane.cli.durations import seconds
+
+if TYPE_CHECKING:
+    from backplane.client.outputs.base import Output
+    from backplane.reduce.snapshot import Snapshot
+    from backplane.wire.messages import Fault
+
+#: A query that streams shows lines as they come; more often than this nobody can read.
+_STREAM_EVERY_S = 0.2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the output options."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--every", type=seconds, default=2.0, metavar="TIME", help="a snapshot so often")
+    group.add_argument("-o", "--output", choices=("table", "json", "jsonl", "csv"), help="form of the answer")
+    group.add_argument("--by-host", action="store_true", help="split every row by host")
+    group.add_argument("--limit", type=int, metavar="N", help="most rows of a query without a reduce (default 10000)")
+    group.add_argument("--coverage", choices=("full",), help="name every provider in every snapshot, not the last only")
+    group.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
+    group.add_argument("-v", "--verbose", action="store_true", help="every traceback, and the coordinator's log")
+
+
+def show(args: argparse.Namespace, *, streams: bool) -> Show:
+    """The shower that the options and the streams ask for."""
+    from backplane.client.outputs import choose
+
+    isatty = sys.stdout.isatty()
+    output = choose.make(
+        args.output,
+        sys.stdout,
+        isatty=isatty,
+        size=shutil.get_terminal_size,
+        color=not os.environ.get("NO_COLOR"),
+        streams=streams,
+    )
+    every_s = min(args.every, _STREAM_EVERY_S) if streams and args.output is None else args.every
+    return Show(
+        output,
+        every_s=every_s if output.live else None,
+        err=sys.stderr,
+        quiet=args.quiet,
+        verbose=args.verbose,
+        coverage_full=args.coverage == "full",
+        says_coverage=not (isatty and args.output in (None, "table") and not streams),
+    )
+
+
+class Show:
+    """Shows one query's answer.
+
+    Attributes:
+        every_s: seconds between the snapshots that the output wants; None for the final one only.
+        coverage_full: every snapshot names every provider.
+        status: the exit status, of the last snapshot shown.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        every_s: float | None,
+        err: TextIO,
+        quiet: bool = False,
+        verbose: bool = False,
+        coverage_full: bool = False,
+        says_coverage: bool = True,
+    ) -> None:
+        self.every_s = every_s
+        self.coverage_full = coverage_full
+        self.status = 1
+        self._output = output
+        self._err = err
+        self._quiet = quiet
+        self._verbose = verbose
+        self._says_coverage = says_coverage
+        self._traced: set[str] = set()
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Show a snapshot; after the final one, its coverage on stderr where the output itself does not say it."""
+        self._output.show(snapshot)
+        self.status = snapshot.exit_status
+        if snapshot.final and self._says_coverage:
+            from backplane.client.outputs.coverage import coverage_lines
+
+            for line in coverage_lines(snapshot):
+                self.say(line)
+
+    def say(self, text: str) -> None:
+        """A line for people, about the query."""
+        if not self._quiet:
+            self._write(f"logreduce: {_safe(text)}\n")
+
+    def note(self, provider: str, text: str) -> None:
+        """What a script printed on a provider."""
+        if not self._quiet:
+            label = _safe(provider)
+            self._write("".join(f"{label}: {_safe(line)}\n" for line in text.splitlines()))
+
+    def fault(self, provider: str, fault: Fault) -> None:
+        """An error of a script: each different traceback once, however many providers raise it."""
+        traceback = fault.payload.decode("utf-8", "replace")
+        known = traceback in self._traced
+        self._traced.add(traceback)
+        lines = [f"logreduce: {_safe(provider)}: {_safe(fault.text)}"]
+        if traceback and (self._verbose or not known):
+            lines += [f"    {_safe(line)}" for line in traceback.rstrip().splitlines()]
+        if self._verbose or not known:
+            self._write("\n".join(lines) + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._output.close()
+
+    def _write(self, text: str) -> None:
+        # A growing table redraws over whatever is written below it: it is taken away, and comes back with the next
+        # snapshot.
+        self._output.close()
+        self._err.write(text)
+        self._err.flush()
+
+
+def _safe(text: str) -> str:
+    from backplane.client.outputs.harmless import harmless
+
+    return harmless(text, keep="\t")
