@@ -46,6 +46,18 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(file), target
 
 
+def test_every_page_is_found() -> None:
+    """Whoever begins at docs/index.md and follows links comes by every page."""
+    found, waiting = set(), [ROOT / "docs/index.md"]
+    while waiting:
+        file = waiting.pop()
+        if file in found or file.suffix != ".md" or not file.is_file():
+            continue
+        found.add(file)
+        waiting += [(file.parent / target.partition("#")[0]).resolve() for target in LINK.findall(file.read_text())]
+    assert [str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md") if page not in found] == []
+
+
 def anchors(file: Path) -> set[str]:
     headings = re.findall(r"(?m)^#+ (.+)$", file.read_text())
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
