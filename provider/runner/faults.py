@@ -1,0 +1,93 @@
+"""Errors of a user's script as data: a code, one sentence, a place, a traceback that starts in the user's file.
+
+Knows exceptions and the script's file name. Does not know frames.
+"""
+
+import traceback
+from typing import NamedTuple, Optional
+
+#: A reason is read in a table's cell; an exception's text may be a whole log line.
+_TEXT_CHARS = 400
+#: A traceback is bounded from both ends: the raise is at the bottom, and how it came to it at the top.
+_TRACEBACK_CHARS = 8000
+
+
+class Fault(NamedTuple):
+    """What a FAULT says, and the state that its job ends in."""
+
+    code: str
+    text: str
+    file: Optional[str] = None
+    line: Optional[int] = None
+    traceback: str = ""
+    state: str = "failed"
+
+    @property
+    def reason(self) -> str:
+        """One sentence with its place."""
+        if self.file is None:
+            return self.text
+        return "%s:%s: %s" % (self.file, self.line, self.text) if self.line else "%s: %s" % (self.file, self.text)
+
+
+class Failure(Exception):
+    """The job cannot go on, and knows how to say it."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+class Drained(BaseException):
+    """Raised inside a script that has no lines to come to the end of, when it is asked to end.
+
+    Not an Exception, so that ``except Exception`` in a script does not keep it.
+    """
+
+
+def sentence(exc: BaseException) -> str:
+    """``ValueError: what it says``, on one line, whatever the exception's own ``__str__`` does."""
+    try:
+        text = " ".join(str(exc).split())
+    except Exception:
+        text = "(its text cannot be shown)"
+    text = _bounded(text, _TEXT_CHARS)
+    return "%s: %s" % (type(exc).__name__, text) if text else type(exc).__name__
+
+
+def raised(exc: BaseException, file: str) -> Fault:
+    """The fault of an exception that came out of a script."""
+    first = exc.__traceback__
+    while first is not None and first.tb_frame.f_code.co_filename != file:
+        first = first.tb_next
+    shown = "".join(traceback.format_exception(type(exc), exc, first or exc.__traceback__))
+    return Fault("raised", sentence(exc), file, place(exc, file), _bounded(shown, _TRACEBACK_CHARS))
+
+
+def memory(limit_mb: int, file: str, line: Optional[int]) -> Fault:
+    """The fault of a job that needed more than it may."""
+    return Fault("memory", "needs more than its limit of %d MB of memory" % limit_mb, file, line, state="killed")
+
+
+def syntax(exc: SyntaxError, file: str, python: str) -> Fault:
+    """The fault of a text that this Python cannot compile: perhaps it is only too new for it."""
+    text = "Python %s on this provider cannot compile it: %s" % (python, exc.msg)
+    shown = "".join(traceback.format_exception_only(type(exc), exc))
+    return Fault("syntax", text, file, exc.lineno, _bounded(shown, _TRACEBACK_CHARS))
+
+
+def place(exc: BaseException, file: str) -> Optional[int]:
+    """The innermost line of the script that an exception passed, if any."""
+    trace = exc.__traceback__
+    line = None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _bounded(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return text[: most // 2] + " ... " + text[-most // 2 :]

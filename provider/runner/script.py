@@ -1,0 +1,113 @@
+"""A user's source text: compiled, run, and known to tracebacks.
+
+Knows the payload of a START of body ``script``. Does not know where lines come from or where values go.
+"""
+
+import linecache
+import sys
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from provider.runner import faults
+from provider.runner.faults import Failure, Fault
+from provider.runner.pack import unpackb
+
+
+class Script(NamedTuple):
+    """What home asks for (docs/reference/frames.md, "start")."""
+
+    file: str
+    filter: Optional[str]
+    map: str
+    lines: bool
+    sources: List[str]
+    encoding: Optional[str]
+    follow: bool
+    combine: Optional[List[str]]
+    every_s: float
+    name: str
+    labels: Dict[str, str]
+    positions: Dict[str, bytes]
+
+
+def parse(payload: bytes) -> Script:
+    """The script in a START's payload.
+
+    Raises:
+        Failure: it is not one.
+    """
+    try:
+        fields = unpackb(payload)
+        provider = fields.get("provider") or {}
+        return Script(
+            file=_typed(str, fields["file"]),
+            filter=None if fields.get("filter") is None else _typed(str, fields["filter"]),
+            map=_typed(str, fields["map"]),
+            lines=bool(fields["lines"]),
+            sources=[_typed(str, source) for source in fields.get("sources") or []],
+            encoding=None if fields.get("encoding", "utf-8") is None else _typed(str, fields.get("encoding", "utf-8")),
+            follow=bool(fields.get("follow")),
+            combine=list(fields["combine"]) if fields.get("combine") else None,
+            every_s=max(0.05, float(fields.get("every_s", 1.0))),
+            name=str(provider.get("name", "")),
+            labels=dict(provider.get("labels") or {}),
+            positions={_typed(str, source): _typed(bytes, at) for source, at in fields.get("positions") or []},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    if type(value) is not kind:
+        raise TypeError("%r is no %s" % (value, kind.__name__))
+    return value
+
+
+def remember(script: Script) -> None:
+    """Lets tracebacks show the file's lines, which are not on this host.
+
+    Filter and map are slices of one file with its line numbers, so their lines lie beside each other.
+    """
+    lines = script.map.splitlines(True)
+    for row, line in enumerate((script.filter or "").splitlines(True)):
+        if row >= len(lines):
+            lines.append(line)
+        elif not lines[row].strip():
+            lines[row] = line
+    linecache.cache[script.file] = (sum(map(len, lines)), None, lines, script.file)
+
+
+def function(text: str, name: str, file: str) -> Callable[..., Any]:
+    """Runs a source text and takes the function out of it.
+
+    Raises:
+        Failure: ``syntax``, ``raised`` while running it, or ``no_map`` when it defines no such function.
+    """
+    python = "%d.%d.%d" % sys.version_info[:3]
+    try:
+        code = compile(text, file, "exec", 0, True)
+    except SyntaxError as exc:
+        raise Failure(faults.syntax(exc, file, python))
+    except ValueError as exc:  # a NUL, which older versions report so
+        raise Failure(Fault("syntax", faults.sentence(exc), file))
+    # `__name__` is not `__main__`: a file that is also run by hand guards its own main with it.
+    namespace: Dict[str, Any] = {"__name__": "query", "__file__": file, "__builtins__": __builtins__}
+    exec(code, namespace)
+    found = namespace.get(name)
+    if not callable(found):
+        raise Failure(Fault("no_map", "there is no %s in it" % name, file))
+    return found  # type: ignore[no-any-return]
+
+
+def yield_line(map_text: str, values: Any) -> Optional[int]:
+    """The line of the yield that a bad value came from, as well as it can be known.
+
+    Values are packed in batches, so a generator has gone on since. If its text holds one yield, it is that one.
+    """
+    import ast
+
+    lines = [node.lineno for node in ast.walk(ast.parse(map_text)) if isinstance(node, (ast.Yield, ast.YieldFrom))]
+    if len(set(lines)) == 1:
+        return lines[0]
+    frame = getattr(values, "gi_frame", None)
+    line = frame.f_lineno if frame is not None else None
+    return line  # type: ignore[no-any-return]

@@ -1,0 +1,150 @@
+"""Makes a job's process: forked off the supervisor, limited before any line of a user runs.
+
+Knows Linux's ways to limit a process. Does not know what the process will do.
+
+What a child has: descriptor 0 is its fed source (or nothing), 1 and 2 are one pipe of prints, 3 takes frames.
+Everything else that the supervisor holds is closed. The limits are those of orders.Limits; scheduling limits bind
+children only, so that a supervisor answers its beats on a busy host.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from typing import Callable, NamedTuple
+
+from provider.runner.orders import Limits
+
+#: The descriptor that takes a job's frames.
+FRAMES_FD = 3
+
+#: Asks a job to come to an end by itself. Blocked from before the fork until the job can handle it.
+DRAIN_SIGNAL = signal.SIGUSR1
+
+#: What a process that is out of memory gets on top, so that it can still say so.
+MEMORY_RESERVE_BYTES = 16 << 20
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "ppc64le": 273, "s390x": 282, "armv7l": 314, "i686": 289, "riscv64": 30}
+_IOPRIO_IDLE = 3 << 13
+
+
+class Child(NamedTuple):
+    """A job's process and the supervisor's ends of its pipes, all non-blocking. ``feed_fd`` -1: it is not fed."""
+
+    pid: int
+    frames_fd: int
+    notes_fd: int
+    feed_fd: int
+
+
+def spawn(limits: Limits, feed: bool, work: Callable[[], None]) -> Child:
+    """Forks a process that does `work` and nothing else.
+
+    Raises:
+        OSError: no process or no descriptor is to be had.
+    """
+    frames_r, frames_w = os.pipe()
+    notes_r, notes_w = os.pipe()
+    feed_r, feed_w = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _child(parent, (feed_r, notes_w, frames_w), limits, work)
+    for fd in (frames_w, notes_w, feed_r):
+        os.close(fd)
+    if not feed:
+        os.close(feed_w)
+        feed_w = -1
+    for fd in (frames_r, notes_r):
+        os.set_blocking(fd, False)
+    return Child(pid, frames_r, notes_r, feed_w)
+
+
+def _child(parent: int, ends: "tuple[int, int, int]", limits: Limits, work: Callable[[], None]) -> None:
+    status = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        _descriptors(*ends)
+        _bound_to(parent)
+        _yield_to_others()
+        _limit(limits)
+        work()
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        # Whatever happened, this process must never come back into the supervisor's loop.
+        os._exit(status)
+
+
+def _descriptors(feed_r: int, notes_w: int, frames_w: int) -> None:
+    os.dup2(feed_r, 0)
+    os.dup2(notes_w, 1)
+    os.dup2(notes_w, 2)
+    if frames_w != FRAMES_FD:
+        os.dup2(frames_w, FRAMES_FD, False)
+    try:
+        most = max(int(name) for name in os.listdir("/proc/self/fd"))
+    except OSError:
+        most = 4096
+    os.closerange(FRAMES_FD + 1, most + 1)
+
+
+def _bound_to(parent: int) -> None:
+    """Dies with the supervisor, and is given whatever its own descendants leave behind (see tree)."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _yield_to_others() -> None:
+    """Runs when nobody else wants to. What a container forbids is left as it is: other limits hold."""
+    try:
+        os.nice(19)
+    except OSError:
+        pass
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:
+        pass
+    number = _IOPRIO_SET.get(os.uname().machine)
+    if number is not None:
+        _libc().syscall(ctypes.c_long(number), ctypes.c_long(1), ctypes.c_long(0), ctypes.c_long(_IOPRIO_IDLE))
+
+
+def _limit(limits: Limits) -> None:
+    memory = limits.memory_mb << 20
+    _lower(resource.RLIMIT_AS, memory, memory + MEMORY_RESERVE_BYTES)
+    _lower(resource.RLIMIT_NOFILE, limits.files, limits.files)
+    _lower(resource.RLIMIT_FSIZE, 0, 0)
+    _lower(resource.RLIMIT_CORE, 0, 0)
+
+
+def _lower(what: int, soft: int, hard: int) -> None:
+    """Never above what the host allows already."""
+    ceiling = resource.getrlimit(what)[1]
+    if ceiling != resource.RLIM_INFINITY:
+        hard = min(hard, ceiling)
+    resource.setrlimit(what, (min(soft, hard), hard))
+
+
+def adopt_orphans() -> None:
+    """Makes this process the subreaper of all that its children start."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux's prctl, for the options that take one number. Without a libc that has it, nothing happens."""
+    call = getattr(_libc(), "prctl", None)
+    if call is not None:
+        call(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

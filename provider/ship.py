@@ -1,0 +1,124 @@
+"""Puts the runner into one payload, and says how to start it anywhere that has a shell and a python3.
+
+Knows which modules travel and how they are squeezed. Does not know how a provider is reached, and runs at home only.
+
+How a runner is started
+-----------------------
+`remote_command()` (or `argv()` without a shell) is run on the provider, `payload()` is written to its stdin, and then
+*nothing* until the runner's HELLO is here: the loader reads through a buffer, which would swallow what follows.
+
+What can go wrong before the HELLO is told on stderr; `too_old` recognises a Python that is too old by what it says:
+3.4 and 3.5 run the head of the payload, which prints ``logreduce: Python 3.5 is too old, ...`` and exits with 76;
+2.7 and 3.3 stop at the flags, with ``Unknown option: -I`` and status 2.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import re
+import shlex
+import tokenize
+import zlib
+from pathlib import Path
+from typing import Final
+
+from provider.runner import boot
+
+#: Compressed bytes. Each kilobyte is sent to every provider of every session: 32 KiB is 0.26 s at 1 Mbit/s.
+BUDGET_BYTES: Final = 32 << 10
+#: -I: no environment, no user site, no current directory. -S: no site, which costs 10 ms. -B: nothing is written.
+FLAGS: Final = "-BIS"
+
+_ENTRY = "provider.runner.main"
+_ROOT = Path(__file__).parent / "runner"
+_TOO_OLD = (
+    re.compile(rb"logreduce: Python (\d+\.\d+) is too old"),
+    re.compile(rb"Unknown option: -()[BIS]"),
+)
+
+
+@functools.cache
+def payload() -> bytes:
+    """What is written to a runner's stdin: one zlib stream of Python source that imports the rest out of itself."""
+    modules = {"provider": (True, ""), "provider.runner": (True, "")}
+    for path in sorted(_ROOT.rglob("*.py")):
+        if path.name == "boot.py" or path == _ROOT / "__init__.py":
+            continue
+        parts = ("provider", "runner", *path.relative_to(_ROOT).with_suffix("").parts)
+        package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if package else parts)
+        modules[name] = (package, stripped(path.read_text("utf-8")))
+    head = stripped(Path(boot.__file__).read_text("utf-8"))
+    return zlib.compress(f"{head}\nboot({modules!a}, {_ENTRY!r})\n".encode(), 9)
+
+
+def loader(size: int) -> str:
+    """The one line of Python that reads a payload of `size` bytes from stdin and runs it."""
+    return f"import sys,zlib;exec(zlib.decompress(sys.stdin.buffer.read({size})))"
+
+
+def argv(python: str = "python3") -> list[str]:
+    """The command that waits for a payload, as an argument list."""
+    return [python, FLAGS, "-c", loader(len(payload()))]
+
+
+def remote_command(python: str = "python3") -> str:
+    """The same for a remote shell of any kind: it takes the shell's place, so that no process stands between."""
+    return "exec " + shlex.join(argv(python))
+
+
+def too_old(stderr: bytes) -> str | None:
+    """A plain sentence if this is what a Python says that cannot run the runner, otherwise None.
+
+    >>> too_old(b"logreduce: Python 3.5 is too old, 3.6 or newer is needed")
+    'its python3 is Python 3.5, and 3.6 or newer is needed'
+    >>> too_old(b"Unknown option: -I")
+    'its python3 is older than Python 3.4, and 3.6 or newer is needed'
+    """
+    for pattern in _TOO_OLD:
+        if match := pattern.search(stderr):
+            found = match[1].decode()
+            what = f"Python {found}" if found else "older than Python 3.4"
+            return f"its python3 is {what}, and 3.6 or newer is needed"
+    return None
+
+
+def stripped(source: str) -> str:
+    """Source text without comments and docstrings, every remaining line where it was.
+
+    >>> stripped('def f():\\n    "what it does"\\n    return 1  # always\\n')
+    'def f():\\n    ""\\n    return 1\\n'
+    """
+    lines = source.splitlines(keepends=True)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip() + "\n"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            _blank(lines, node.body[0])
+    return "".join(lines)
+
+
+def _blank(lines: list[str], text: ast.stmt) -> None:
+    """Leaves an empty string for a docstring that has its lines to itself."""
+    first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
+    indent = lines[first][: text.col_offset]
+    if indent.strip() or not lines[last].rstrip().endswith(('"', "'")):
+        return
+    lines[first] = indent + '""\n'
+    for row in range(first + 1, last + 1):
+        lines[row] = "\n"
+
+
+def main() -> int:
+    """Prints the payload's size; status 1 when it is over its budget."""
+    size = len(payload())
+    print(f"runner payload: {size} bytes compressed, budget {BUDGET_BYTES}")  # noqa: T201 - this is its purpose
+    return int(size > BUDGET_BYTES)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
