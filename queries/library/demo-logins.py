@@ -9,4 +9,4 @@ def map(lines):
             yield line.split(" from ")[1].split()[0], 1
 
 
-reduce = "sum"
+reduce = "count"

@@ -12,4 +12,4 @@ def map(lines):
         yield int(line.split('"')[2].split()[0]), 1
 
 
-reduce = "sum"
+reduce = "count"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import pytest
 
 from backplane.cli.demo.farm import farm
 from backplane.wire.errors import LogReduceError
+from coordinator.inventory import file_sd
 
 DEADLINE_S = 20.0
 
@@ -37,10 +37,11 @@ def test_hosts_are_up(tmp_path: Path) -> None:
     """Once it is ready every host of the inventory listens, secrets are the owner's alone, and logs grow."""
     with farm(6) as hosts:
         places = hosts.places
-        groups = json.loads(places.inventory.read_text())
-        assert [group["labels"]["name"] for group in groups] == ["db01", "web01", "web02", "web03", "web04", "web05"]
-        for group in groups:
-            with socket.create_connection((group["targets"][0], int(group["labels"]["ssh_port"])), 5) as link:
+        providers = file_sd.read(str(places.inventory))
+        assert [provider.name for provider in providers] == ["db01", "web01", "web02", "web03", "web04", "web05"]
+        for provider in providers:
+            assert (provider.level, provider.user, provider.key) == ("resident", "demo", str(places.identity))
+            with socket.create_connection((provider.address, provider.port), 5) as link:
                 assert link.recv(100).startswith(b"SSH-2.0-LogReduce_0.1")
         assert stat.S_IMODE(places.directory.stat().st_mode) == 0o700
         assert stat.S_IMODE(places.identity.stat().st_mode) == 0o600

@@ -10,13 +10,16 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncssh
 import pytest
 
+from backplane.wire import codec
+from backplane.wire.messages import Cut, End, Hello, Message, Start
 from provider import serve, ship
+from provider.runner import frames
 
 KEYS = serve.KeyPair.fresh("test")
 KEY = asyncssh.import_private_key(KEYS.private)
@@ -68,14 +71,17 @@ async def resident(tmp_path: Path, python: str | None = None) -> AsyncIterator[s
         yield server
 
 
-def connect(server: serve.Resident, key: asyncssh.SSHKey = KEY) -> asyncssh.connection._SSHClientConnectionAcceptor:
+def connect(
+    server: serve.Resident, key: asyncssh.SSHKey = KEY
+) -> AbstractAsyncContextManager[asyncssh.SSHClientConnection]:
     return asyncssh.connect(
         "127.0.0.1", server.port, username="any", client_keys=[key], known_hosts=None, config=[], agent_path=None
     )
 
 
 async def session(client: asyncssh.SSHClientConnection) -> Reader:
-    _, reader = await client.create_session(Reader, subsystem=serve.SUBSYSTEM, encoding=None)
+    reader = Reader()
+    await client.create_session(lambda: reader, subsystem=serve.SUBSYSTEM, encoding=None)
     return reader
 
 
@@ -159,6 +165,18 @@ async def test_bytes_pass_unchanged(tmp_path: Path) -> None:
         assert reader.channel.get_exit_status() == 7
 
 
+async def test_runner_has_a_login_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner's home and directory are the resident's root, and it sees nothing that only the server was told."""
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    async with resident(tmp_path, stand_in(tmp_path, "pwd; env")) as server, connect(server) as client:
+        reader = await session(client)
+        await reader.until(lambda: reader.closed)
+        lines = reader.received.decode().splitlines()
+        assert lines[0] == str(tmp_path)
+        assert f"HOME={tmp_path}" in lines
+        assert "SOME_TOKEN=secret" not in lines
+
+
 async def test_haste_loses_nothing(tmp_path: Path) -> None:
     """What a client sends before the runner's first byte waits, so that a loader that reads ahead cannot swallow it."""
     size = len(PAYLOAD)
@@ -170,6 +188,45 @@ async def test_haste_loses_nothing(tmp_path: Path) -> None:
         (tmp_path / "go").touch()
         await reader.until(lambda: len(reader.received) == 6 + 600_000)
         assert bytes(reader.received) == b"hello\n" + b"first " * 100_000
+
+
+async def test_the_runner_answers(tmp_path: Path) -> None:
+    """The runner of a session says hello, counts a log that is named from the resident's root, and sends the sum."""
+    (tmp_path / "some.log").write_bytes(b"a\nb\na\n")
+    script = {
+        "file": "count.py",
+        "filter": None,
+        "map": "def map(lines):\n    for line in lines:\n        yield line, 1\n",
+        "lines": True,
+        "sources": ["some.log"],
+        "encoding": "utf-8",
+        "follow": False,
+        "combine": ["sum"],
+        "every_s": 0.1,
+        "provider": {"name": "web01", "labels": {}},
+        "positions": [],
+    }
+    start = Start(job=1, epoch=1, query="q", granted=1 << 20, filter_s=5.0, payload=codec.pack(script))
+    async with resident(tmp_path) as server, connect(server) as client:
+        reader = await session(client)
+        for body in codec.encode(start):
+            reader.channel.write(frames.framed(body))
+        await reader.until(lambda: any(isinstance(message, End) for message in heard(reader)))
+        messages = heard(reader)
+        assert isinstance(messages[0], Hello)
+        assert messages[0].role == "runner"
+        (end,) = [message for message in messages if isinstance(message, End)]
+        assert end.state == "done", end.reason
+        assert end.counters["lines"] == 3
+        (cut,) = [m for m in messages if isinstance(m, Cut) and m.content == "partials"]
+        assert codec.unpack(cut.payload)["aggregates"] == ["sum"]
+
+
+def heard(reader: Reader) -> list[Message]:
+    """The messages that a runner has sent so far."""
+    inbox = codec.Inbox()
+    bodies = frames.Splitter(frames.PREAMBLE).feed(bytes(reader.received))
+    return [message for body in bodies if (message := inbox.add(body))]
 
 
 async def test_slow_client_stops_the_runner(tmp_path: Path) -> None:
@@ -232,26 +289,24 @@ async def test_stubborn_runner_is_killed(tmp_path: Path) -> None:
 
 async def test_lost_connection_ends_the_runner(tmp_path: Path) -> None:
     """A client that is cut off leaves no runner behind."""
-    async with resident(tmp_path, stand_in(tmp_path, "exec cat")) as server:
-        client = await connect(server)
+    async with resident(tmp_path, stand_in(tmp_path, "exec cat")) as server, connect(server) as client:
         reader = await session(client)
         await reader.until(reader.received.__len__)
         client.abort()
         await eventually(lambda: server.sessions == 0)
         assert not any(map(alive, pids(tmp_path)))
-        await client.wait_closed()
 
 
 async def test_close_leaves_no_process(tmp_path: Path) -> None:
     """Closing a resident ends its sessions' processes, also one that ignores the end of its stdin."""
     script = 'trap "" TERM HUP; echo hello; while :; do sleep 0.2; done'
-    async with resident(tmp_path, stand_in(tmp_path, script)) as server:
-        client = await connect(server)
-        for reader in [await session(client) for _ in range(2)]:
-            await reader.until(reader.received.__len__)
-    assert len(pids(tmp_path)) == 2
-    assert not any(map(alive, pids(tmp_path)))
-    await client.wait_closed()
+    async with AsyncExitStack() as clients:
+        async with resident(tmp_path, stand_in(tmp_path, script)) as server:
+            client = await clients.enter_async_context(connect(server))
+            for reader in [await session(client) for _ in range(2)]:
+                await reader.until(reader.received.__len__)
+        assert len(pids(tmp_path)) == 2
+        assert not any(map(alive, pids(tmp_path)))
 
 
 async def test_sessions_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

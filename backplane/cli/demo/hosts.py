@@ -127,7 +127,7 @@ def _describe(places: Places, identity: KeyPair, hosts: list[Host]) -> None:
                 "name": host.name,
                 "ssh_port": str(host.port),
                 "ssh_user": USER,
-                "ssh_key": str(places.identity),
+                "ssh_key": places.identity.name,
                 "level": "resident",
                 "role": "web" if host.nginx else "db",
             },

@@ -10,13 +10,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backplane.client.question import QueryQuestion
-from backplane.client.spec import Ready
+from backplane.client.spec import Question, Ready
+from backplane.reduce.folds import Fold
+
+#: The position that every source has, whatever is in it (docs/reference/frames.md, "start").
+BEGINNING = b""
 
 
 @dataclass(frozen=True, slots=True)
-class FromTheBeginning(QueryQuestion):
-    """A query's question that reads the whole of each log before it goes on at the end."""
+class FromTheBeginning:
+    """Another question, asked of the whole of each log before it goes on at the end."""
+
+    question: Question
+
+    @property
+    def name(self) -> str:
+        return self.question.name
+
+    @property
+    def title(self) -> str:
+        return self.question.title
+
+    @property
+    def endless(self) -> bool:
+        return self.question.endless
+
+    @property
+    def feed(self) -> bool:
+        return self.question.feed
+
+    @property
+    def streams(self) -> bool:
+        return self.question.streams
+
+    def fold(self) -> Fold:
+        return self.question.fold()
 
     def body(self, ready: Ready, positions: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
-        return {**QueryQuestion.body(self, ready, positions), "begin": True}
+        body = self.question.body(ready, positions)
+        if not positions:
+            body["positions"] = [[source, BEGINNING] for source in body["sources"]]
+        return body
