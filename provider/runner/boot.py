@@ -13,8 +13,6 @@ MYPY = False
 if MYPY:
     from typing import Any, Dict, Optional, Tuple  # noqa: F401 - for the comments below
 
-    pass
-
 #: The oldest Python that can import the rest.
 OLDEST = (3, 6)
 #: What an older one says on stderr; `provider.ship.too_old` recognises it.
@@ -36,7 +34,7 @@ class Importer:
             return None
         from _frozen_importlib import ModuleSpec
 
-        return ModuleSpec(name, self, origin=self.filename(name), is_package=self._modules[name][0])
+        return ModuleSpec(name, self, origin=self.filename(name), is_package=self._modules[name][0])  # type: ignore[arg-type]
 
     def create_module(self, spec):
         # type: (Any) -> None
@@ -68,6 +66,6 @@ def boot(modules, entry):
         sys.exit(TOO_OLD_STATUS)
     # Nothing is written on the host, not even what Python keeps of its own modules.
     sys.dont_write_bytecode = True
-    sys.meta_path.insert(0, Importer(modules))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Importer(modules))
     __import__(entry)
     sys.modules[entry].run()

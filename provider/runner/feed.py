@@ -5,6 +5,7 @@ Knows a pipe's writing end and the window that was granted. Does not know frames
 
 import os
 from collections import deque
+from typing import Deque
 
 #: Bytes that home may send beyond what the job has taken: this much waits here at most.
 WINDOW_BYTES = 256 << 10

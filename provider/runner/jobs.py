@@ -18,7 +18,7 @@ import os
 import select
 import signal
 from collections import deque
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from provider.runner import frames, tree
 from provider.runner.bucket import Bucket

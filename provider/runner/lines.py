@@ -57,7 +57,7 @@ class Source:
     positioned = False
 
     def blocks(self) -> "Iterator[Optional[Block]]":
-        """The blocks; None when there is none now but may be later. The one before is taken when the next is asked for."""
+        """The blocks; None when there may be one later. The one before is taken when the next is asked for."""
         raise NotImplementedError
 
     def wait(self) -> None:

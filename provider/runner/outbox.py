@@ -5,7 +5,7 @@ Knows bodies and one non-blocking file descriptor. Does not know jobs: who may a
 
 import os
 from collections import deque
-from typing import Dict
+from typing import Deque, Dict, Tuple
 
 from provider.runner import frames
 
@@ -17,7 +17,7 @@ _WRITE_BYTES = 64 << 10
 
 
 class Outbox:
-    """Frames for one descriptor. `put` keeps order; `urgent` overtakes, and only its newest of a kind and job is kept."""
+    """Frames for one descriptor. `put` keeps order; `urgent` overtakes, the newest of a kind and job only."""
 
     __slots__ = ("_current", "_fd", "_queue", "_urgent", "size")
 

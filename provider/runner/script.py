@@ -110,4 +110,4 @@ def yield_line(map_text: str, values: Any) -> Optional[int]:
         return lines[0]
     frame = getattr(values, "gi_frame", None)
     line = frame.f_lineno if frame is not None else None
-    return line  # type: ignore[no-any-return]
+    return line

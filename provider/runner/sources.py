@@ -2,8 +2,8 @@
 
 Knows names of sources, files and what home must be told of them. Does not know maps or cuts.
 
-A source that is missing or unreadable fails the job before anything is read, and so does a glob that matches nothing: what
-was asked for is not there, and an answer without it would look like one with it.
+A source that is missing or unreadable fails the job before anything is read, and so does a glob that matches nothing:
+what was asked for is not there, and an answer without it would look like one with it.
 """
 
 import errno

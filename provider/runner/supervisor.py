@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Deque, Dict, List
 
 from provider.runner import frames, tree
 from provider.runner.lease import Lease

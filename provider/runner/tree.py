@@ -10,7 +10,7 @@ Without /proc (a bare chroot) only the process group can be reached; there is no
 """
 
 import os
-from _signal import SIGKILL
+import signal
 from typing import Dict, List
 
 
@@ -81,11 +81,11 @@ def kill(pid: int, group: bool = False) -> None:
     pids = [pid] + descendants(pid)
     if group:
         try:
-            os.killpg(pid, SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
         except OSError:
             pass
     for each in pids:
         try:
-            os.kill(each, SIGKILL)
+            os.kill(each, signal.SIGKILL)
         except OSError:
             pass
