@@ -48,12 +48,16 @@ def decode(body: bytes) -> Message | None:
 
 
 class Inbox:
-    """Joins fragments and decodes. One for each link; holds at most one incomplete message per job."""
+    """Joins fragments and decodes. One for each link; holds at most one incomplete message per job and kind.
+
+    A supervisor speaks between the fragments of a job (beats, prints, the end of a job that died in the middle of a cut),
+    so what belongs together is told by both.
+    """
 
     __slots__ = ("_joiners",)
 
     def __init__(self) -> None:
-        self._joiners: dict[int, frames.Joiner] = {}
+        self._joiners: dict[tuple[int, int], frames.Joiner] = {}
 
     def add(self, body: bytes) -> Message | None:
         """The message that this body completes, if any.
@@ -63,11 +67,12 @@ class Inbox:
         """
         try:
             frame = frames.decode(body)
-            if frame.job in self._joiners or frame.header.get("more"):
-                whole = self._joiners.setdefault(frame.job, frames.Joiner()).add(frame)
+            key = (frame.job, frame.kind)
+            if key in self._joiners or frame.header.get("more"):
+                whole = self._joiners.setdefault(key, frames.Joiner()).add(frame)
                 if whole is None:
                     return None
-                del self._joiners[frame.job]
+                del self._joiners[key]
                 frame = whole
         except ValueError as exc:
             raise RemoteProtocolError(str(exc)) from exc
@@ -75,7 +80,8 @@ class Inbox:
 
     def forget(self, job: int) -> None:
         """A job is over: drop what it left incomplete."""
-        self._joiners.pop(job, None)
+        for key in [key for key in self._joiners if key[0] == job]:
+            del self._joiners[key]
 
 
 def _message(frame: frames.Frame) -> Message | None:
