@@ -33,7 +33,7 @@ HIDDEN = {
 HIDDEN_CALLS = ("prctl", "syscall", "unshare", "setns", "inotify_init1", "inotify_add_watch", "pidfd_open")
 HIDDEN_PATHS = ("/proc", "/sys")
 #: These look at the platform's name when they are imported, and would then want modules of a real macOS.
-IMPORT_FIRST = ("asyncio", "mimetypes", "multiprocessing", "urllib.request", "uuid")
+IMPORT_FIRST = ("asyncio", "ctypes.util", "mimetypes", "multiprocessing", "urllib.request", "uuid")
 
 
 def hide() -> None:
