@@ -289,6 +289,8 @@ class Links:
         #: Links that are ending. Held until nothing of them is left here.
         self._ending: dict[Link, asyncio.Task[None]] = {}
         self._attempts: dict[Link, asyncio.Task[None]] = {}
+        # Begun before it is needed, and in a thread: it reads files, and takes as long as a login.
+        self._payload = tasks.create_task(asyncio.to_thread(ship.payload))
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._links.values()))
@@ -345,6 +347,7 @@ class Links:
 
     async def _attempt(self, link: Link, gate: Gate) -> None:
         try:
+            await asyncio.shield(self._payload)
             async with gate.pass_through(_login(link.key)):
                 await link.open(self._reaches[link.provider.reach])
             await link.await_hello()

@@ -416,8 +416,9 @@ class Plan:
             if target.started:
                 self._out.append(CancelJob(target.job, event.mode))
             else:
+                why = "" if target.job else f"; {_why(target)}"
                 self._drop_job(target)
-                self._give_up(target, "unreachable", f"cancelled before it had started; {_why(target)}")
+                self._give_up(target, "unreachable", f"cancelled before it had started{why}")
 
     def _gone(self, event: ClientGone) -> None:
         for target in self._targets.values():

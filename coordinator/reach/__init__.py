@@ -1,5 +1,8 @@
 """How providers are reached: `ssh`, `local`, `command`. The index only; asyncssh is imported by the first SSH login."""
 
+import asyncio
+import importlib
+
 from coordinator.reach.base import Channel, Reach, Receiver
 from coordinator.table import Provider, ReachOptions
 
@@ -14,9 +17,9 @@ class _LazySsh:
 
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
         if self._reach is None:
-            from coordinator.reach.ssh import SshReach
-
-            self._reach = SshReach()
+            # In a thread: meanwhile the others go on.
+            module = await asyncio.to_thread(importlib.import_module, "coordinator.reach.ssh")
+            self._reach = self._reach or module.SshReach()
         return await self._reach.open(provider, options, receiver)
 
     async def close(self) -> None:

@@ -19,7 +19,9 @@ import getpass
 import os
 import shlex
 import socket
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +31,7 @@ from asyncssh.config import SSHClientConfig
 from backplane.wire.errors import ReachError
 from coordinator.reach.base import Channel, Exit, Receiver, Tail, place
 from coordinator.reach.destination import Config, Destination, destination
-from coordinator.reach.known_hosts import KnownHosts, Line, add
+from coordinator.reach.known_hosts import MARKERS, KnownHosts, Line, add
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 
@@ -78,8 +80,7 @@ class SshReach:
     """Starts runners through SSH logins. Connections to jump hosts are shared."""
 
     def __init__(self) -> None:
-        self._keys = _Keys()
-        self._known: dict[str, KnownHosts] = {}
+        self._files = _Files()
         self._jumps: dict[Destination, _Jump] = {}
 
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
@@ -87,13 +88,13 @@ class SshReach:
         if provider.level in _LATER_LEVELS:
             text = f"{provider.name}: level {provider.level!r} is not in this version"
             raise ReachError(text, state="refused", retry=False)
-        to = destination(provider, options, _configs(options.ssh_config))
-        where = place(provider, to.user)
+        login = await asyncio.to_thread(self._files.login, provider, options)
+        where = place(provider, login.to.user)
         async with contextlib.AsyncExitStack() as stack:
             tunnel = None
-            if to.jump:
-                tunnel = await self._jump(to.jump, options, receiver, stack)
-            connection = await self._login(to, options, where, tunnel, receiver)
+            if login.jump:
+                tunnel = await self._jump(login.jump, options, receiver, stack)
+            connection = await _log_in(login, options, where, tunnel, receiver)
             stack.callback(connection.close)
             channel = await _start(connection, provider, options, where, receiver)
             channel.holds(stack.pop_all())
@@ -105,12 +106,12 @@ class SshReach:
             jump.close()
 
     async def _jump(
-        self, to: Destination, options: ReachOptions, receiver: Receiver, stack: contextlib.AsyncExitStack
+        self, login: _Login, options: ReachOptions, receiver: Receiver, stack: contextlib.AsyncExitStack
     ) -> asyncssh.SSHClientConnection:
         """The shared connection to a jump host, held as long as ``stack``."""
-        jump = self._jumps.get(to)
+        jump = self._jumps.get(login.to)
         if jump is None or jump.broken:
-            jump = self._jumps[to] = _Jump()
+            jump = self._jumps[login.to] = _Jump()
         jump.users += 1
         stack.callback(jump.release)
         async with jump.lock:
@@ -118,76 +119,11 @@ class SshReach:
                 raise jump.failure
             if jump.connection is None:
                 try:
-                    jump.connection = await self._login(to, options, f"the jump host {to}", None, receiver)
+                    jump.connection = await _log_in(login, options, f"the jump host {login.to}", None, receiver)
                 except ReachError as exc:
                     jump.failure = exc
                     raise
         return jump.connection
-
-    async def _login(
-        self,
-        to: Destination,
-        options: ReachOptions,
-        where: str,
-        tunnel: asyncssh.SSHClientConnection | None,
-        receiver: Receiver,
-    ) -> asyncssh.SSHClientConnection:
-        known = self._lines(to)
-        guard = _Guard(to, known, accept_new=options.host_key == "accept-new")
-        keys, agent = self._keys.of(to)
-        sock = None
-        if tunnel is None and to.proxy_command is None:
-            receiver.at_stage(f"connecting to {where} at {to}")
-            sock = await _connect(to, options.connect_s, where)
-        receiver.at_stage(f"waiting for the SSH login at {where}")
-        try:
-            async with asyncio.timeout(options.login_s):
-                return await asyncssh.connect(
-                    to.host,
-                    to.port,
-                    sock=sock,
-                    tunnel=tunnel or (),
-                    proxy_command=to.proxy_command,
-                    config=[],
-                    username=to.user,
-                    client_keys=keys,
-                    agent_path=agent,
-                    agent_forwarding=False,
-                    client_factory=lambda: guard,
-                    known_hosts=guard.trusted(),
-                    host_key_alias=to.host_key_name,
-                    server_host_key_algs=_PLAIN_KEYS if not known else (),
-                    kex_algs=_KEX,
-                    encryption_algs=_CIPHERS,
-                    compression_algs=None,
-                    gss_kex=False,
-                    gss_auth=False,
-                    host_based_auth=False,
-                    password_auth=False,
-                    kbdint_auth=False,
-                    x509_trusted_certs=None,
-                    # Ours end first; a second clock would only race with them.
-                    connect_timeout=None,
-                    login_timeout=0,
-                    keepalive_interval=KEEPALIVE_S,
-                    keepalive_count_max=KEEPALIVE_COUNT,
-                )
-        except BaseException as exc:
-            if sock:
-                sock.close()
-            if isinstance(exc, Exception):
-                raise _login_failure(exc, to, where, guard, options) from exc
-            raise
-
-    def _lines(self, to: Destination) -> list[Line]:
-        try:
-            return [
-                line
-                for path in to.known_hosts
-                for line in self._known.setdefault(path, KnownHosts(path)).lines(to.host_key_name, to.port)
-            ]
-        except OSError as exc:
-            raise ReachError(f"known_hosts {exc.filename} cannot be read: {exc.strerror}", retry=False) from exc
 
 
 class SshChannel(asyncssh.SSHClientSession[bytes]):
@@ -276,11 +212,10 @@ class _Jump:
 class _Guard(asyncssh.SSHClient):
     """Decides about a host key, and remembers what it was shown, for the sentence."""
 
-    def __init__(self, to: Destination, known: list[Line], accept_new: bool) -> None:
+    def __init__(self, known: tuple[Line, ...], accept_new: bool) -> None:
         self.known = known
         self.shown: asyncssh.SSHKey | None = None
-        self.not_written: OSError | None = None
-        self._to = to
+        self.accepted: asyncssh.SSHKey | None = None
         self._accept_new = accept_new
         self._connection: asyncssh.SSHClientConnection | None = None
 
@@ -289,77 +224,169 @@ class _Guard(asyncssh.SSHClient):
         """The server has sent its version at least."""
         return bool(self._connection and self._connection.get_extra_info("server_version"))
 
-    def trusted(self) -> tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]:
+    def trusted(self) -> list[list[asyncssh.SSHKey]]:
         """Keys, authorities and revoked keys, as asyncssh takes them."""
-        return tuple(  # type: ignore[return-value]  # three lists, one a marker
-            [key for line in self.known if line.marker == marker for key in _public(line)]
-            for marker in ("", "@cert-authority", "@revoked")
-        )
+        return [[key for line in self.known if line.marker == marker for key in _public(line)] for marker in MARKERS]
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self._connection = conn
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """A key that no line has: accepted only where none has another one, and only if that was asked for."""
+        """A key that no line has: accepted only where no line has another one, and only if that was asked for."""
         self.shown = key
-        if not self._accept_new or self.known:
-            return False
-        words = key.export_public_key().decode("ascii").split()
-        try:
-            add(self._to.known_hosts[0], self._to.host_key_name, self._to.port, " ".join(words[:2]))
-        except OSError as exc:
-            self.not_written = exc
-            return False
-        return True
+        if self._accept_new and not self.known:
+            self.accepted = key
+        return self.accepted is not None
 
 
-class _Keys:
-    """Private keys, each read once as long as its file does not change."""
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """A destination with what the files here say of it.
+
+    Attributes:
+        known: the lines of known_hosts that speak of it.
+        keys: key objects; empty lets asyncssh look, which then finds the agent's.
+        agent: path of the agent's socket, None to leave it alone.
+    """
+
+    to: Destination
+    known: tuple[Line, ...]
+    keys: tuple[asyncssh.SSHKey, ...]
+    agent: str | None
+    jump: _Login | None = None
+
+
+class _Files:
+    """ssh_config, known_hosts and private keys, each read once as long as it does not change. Used in threads."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[str, int], asyncssh.SSHKey | None] = {}
+        self._lock = threading.Lock()
+        self._known: dict[str, KnownHosts] = {}
+        self._keys: dict[tuple[str, int], asyncssh.SSHKey] = {}
 
-    def of(self, to: Destination) -> tuple[list[asyncssh.SSHKey] | tuple[()], str | None]:
-        """Key objects and the agent's path, for a login. The agent is asked only where no key was named.
+    def login(self, provider: Provider, options: ReachOptions) -> _Login:
+        """How to log in at a provider.
 
         Raises:
-            ReachError: a key that was named cannot be used.
+            ReachError: a file that was named cannot be used.
         """
+        with self._lock:
+            to = destination(provider, options, _configs(options.ssh_config))
+            login = self._login(to)
+            return replace(login, jump=self._login(to.jump)) if to.jump else login
+
+    def _login(self, to: Destination) -> _Login:
+        try:
+            known = tuple(
+                line
+                for path in to.known_hosts
+                for line in self._known.setdefault(path, KnownHosts(path)).lines(to.host_key_name, to.port)
+            )
+        except OSError as exc:
+            raise ReachError(f"known_hosts {exc.filename} cannot be read: {exc.strerror}", retry=False) from exc
         agent = os.environ.get("SSH_AUTH_SOCK")
         paths = to.keys or tuple(str(Path("~/.ssh", name).expanduser()) for name in _DEFAULT_KEYS)
-        found = [key for key in (self._one(path, to.keys_named, agent) for path in paths) if key]
-        if not found and agent is None:
+        keys = tuple(key for key in (self._key(path, to.keys_named, agent) for path in paths) if key)
+        if not keys and not agent:
             tried = ", ".join(paths)
-            raise ReachError(
-                f"no private key for {to.user}@{to}: {tried} cannot be used, and no agent runs", retry=False
-            )
-        return found or (), None if found and to.keys_named else agent
+            text = f"no private key for {to.user}@{to}: none of {tried} can be used, and no agent runs"
+            raise ReachError(text, retry=False)
+        return _Login(to, known, keys, None if keys and to.keys_named else agent)
 
-    def _one(self, path: str, named: bool, agent: str | None) -> asyncssh.SSHKey | None:
-        """A key, None where it may be left out. One with a passphrase is the agent's business."""
+    def _key(self, path: str, named: bool, agent: str | None) -> asyncssh.SSHKey | None:
+        """A key; None for one that may be left out, or that the agent holds because it has a passphrase."""
         try:
             stamp = (path, os.stat(path).st_mtime_ns)
-            if stamp not in self._read:
-                self._read[stamp] = asyncssh.import_private_key(
-                    Path(path).read_bytes(), unsafe_skip_rsa_key_validation=True
-                )
-            return self._read[stamp]
+            if stamp not in self._keys:
+                self._keys[stamp] = asyncssh.import_private_key(Path(path).read_bytes())
+            return self._keys[stamp]
         except OSError as exc:
             problem = f"cannot be read: {exc.strerror}"
-        except asyncssh.KeyEncryptionError:
-            if agent:
-                return None
-            problem = "has a passphrase: load it into ssh-agent (ssh-add) and set SSH_AUTH_SOCK"
-        except asyncssh.KeyImportError as exc:
+        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as exc:
             if "passphrase" in str(exc).lower():
                 if agent:
                     return None
-                problem = "has a passphrase: load it into ssh-agent (ssh-add) and set SSH_AUTH_SOCK"
+                problem = "has a passphrase: load it into ssh-agent (ssh-add), and leave the rest to the agent"
             else:
                 problem = f"is no private key: {exc}"
         if named:
             raise ReachError(f"the key {path} {problem}", retry=False)
         return None
+
+
+async def _log_in(
+    login: _Login,
+    options: ReachOptions,
+    where: str,
+    tunnel: asyncssh.SSHClientConnection | None,
+    receiver: Receiver,
+) -> asyncssh.SSHClientConnection:
+    """A connection that is logged in.
+
+    Raises:
+        ReachError: which of the ways in which this fails it was.
+    """
+    to = login.to
+    guard = _Guard(login.known, accept_new=options.host_key == "accept-new")
+    sock = None
+    if tunnel is None and to.proxy_command is None:
+        receiver.at_stage(f"connecting to {where} at {to}")
+        sock = await _connect(to, options.connect_s, where)
+    receiver.at_stage(f"waiting for the SSH login at {where}")
+    try:
+        async with asyncio.timeout(options.login_s):
+            connection = await asyncssh.connect(
+                to.host,
+                to.port,
+                sock=sock,
+                tunnel=tunnel or (),
+                proxy_command=to.proxy_command,
+                config=[],
+                username=to.user,
+                client_keys=login.keys,
+                agent_path=login.agent,
+                agent_forwarding=False,
+                client_factory=lambda: guard,
+                known_hosts=guard.trusted(),
+                host_key_alias=to.host_key_name,
+                server_host_key_algs=() if login.known else _PLAIN_KEYS,
+                kex_algs=_KEX,
+                encryption_algs=_CIPHERS,
+                compression_algs=None,
+                gss_kex=False,
+                gss_auth=False,
+                host_based_auth=False,
+                password_auth=False,
+                kbdint_auth=False,
+                x509_trusted_certs=None,
+                # Our deadlines are around this; a second clock would only race with them.
+                connect_timeout=None,
+                login_timeout=0,
+                keepalive_interval=KEEPALIVE_S,
+                keepalive_count_max=KEEPALIVE_COUNT,
+            )
+    except BaseException as exc:
+        if sock:
+            sock.close()
+        if isinstance(exc, Exception):
+            raise _login_failure(exc, to, where, guard, options) from exc
+        raise
+    if guard.accepted:
+        await _remember(connection, to, where, guard.accepted)
+    return connection
+
+
+async def _remember(
+    connection: asyncssh.SSHClientConnection, to: Destination, where: str, key: asyncssh.SSHKey
+) -> None:
+    """Write down a host key that was new. Only once the login is done, and nothing is said before it is written."""
+    words = key.export_public_key().decode("ascii").split()
+    try:
+        await asyncio.to_thread(add, to.known_hosts[0], to.host_key_name, to.port, " ".join(words[:2]))
+    except OSError as exc:
+        connection.close()
+        text = f"{where}: its new host key cannot be added to {to.known_hosts[0]}: {exc.strerror}"
+        raise ReachError(text, retry=False) from exc
 
 
 async def _start(
@@ -474,8 +501,6 @@ def _login_failure(exc: Exception, to: Destination, where: str, guard: _Guard, o
 
 def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, where: str, guard: _Guard) -> str:
     own = to.known_hosts[0]
-    if guard.not_written:
-        return f"{where}: its new host key cannot be added to {own}: {guard.not_written.strerror}"
     if guard.shown is None:
         return f"{where}: its host key is not to be trusted: {exc.reason}"
     shown = f"{guard.shown.get_algorithm()} {guard.shown.get_fingerprint()}"
