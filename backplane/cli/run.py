@@ -104,7 +104,12 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     if "-" in query.sources and not selection.local:
         raise UsageError("- is this machine's standard input, and other machines cannot read it: leave the targets out")
     return QueryQuestion(
-        query, follow=getattr(args, "follow", False), every_s=args.every, limit=args.limit, by_host=args.by_host
+        query,
+        follow=args.follow,
+        every_s=args.every,
+        limit_rows=args.limit.rows,
+        limit_bytes=args.limit.bytes,
+        by_host=args.by_host,
     )
 
 

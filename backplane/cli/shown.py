@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
 from backplane.cli.durations import seconds
 
@@ -29,10 +30,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--every", type=seconds, default=2.0, metavar="TIME", help="a snapshot so often")
     group.add_argument("-o", "--output", choices=("table", "json", "jsonl", "csv"), help="form of the answer")
     group.add_argument("--by-host", action="store_true", help="split every row by host")
-    group.add_argument("--limit", type=int, metavar="N", help="most rows of a query without a reduce (default 10000)")
+    group.add_argument(
+        "--limit",
+        type=limit,
+        default=Limit(None, None),
+        metavar="ROWS[,SIZE]",
+        help="most of a query without a reduce (10000,10MB)",
+    )
     group.add_argument("--coverage", choices=("full",), help="name every provider in every snapshot, not the last only")
     group.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
     group.add_argument("-v", "--verbose", action="store_true", help="every traceback, and the coordinator's log")
+
+
+class Limit(NamedTuple):
+    """How much of a query without a reduce is taken; None for the default."""
+
+    rows: int | None
+    bytes: int | None
+
+
+def limit(text: str) -> Limit:
+    """A limit as users write it, for use as an argparse type.
+
+    Raises:
+        argparse.ArgumentTypeError: it means none.
+
+    >>> limit("500"), limit("64MB"), limit("500,64MB")
+    (Limit(rows=500, bytes=None), Limit(rows=None, bytes=64000000), Limit(rows=500, bytes=64000000))
+    """
+    found = re.fullmatch(r"(\d+)?(?:(?:^|,)(\d+)([kMG])B)?", text)
+    if not found or not text or not (int(found[1] or 1) and int(found[2] or 1)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no limit: write 500, 64MB or 500,64MB")
+    size = int(found[2]) * {"k": 10**3, "M": 10**6, "G": 10**9}[found[3]] if found[2] else None
+    return Limit(int(found[1]) if found[1] else None, size)
 
 
 def show(args: argparse.Namespace, *, streams: bool) -> Show:

@@ -21,14 +21,16 @@ class QueryQuestion:
     Attributes:
         follow: go on at the end of the sources.
         every_s: how long emitted values may wait on the provider for their cut, at most.
-        limit: most rows of a query without a reduce.
+        limit_rows: most rows of a query without a reduce; None for the default.
+        limit_bytes: most bytes of them.
         by_host: a row per provider and key.
     """
 
     query: Query
     follow: bool = False
     every_s: float = 2.0
-    limit: int | None = None
+    limit_rows: int | None = None
+    limit_bytes: int | None = None
     by_host: bool = False
 
     @property
@@ -59,7 +61,8 @@ class QueryQuestion:
             aggregates=reduction.aggregates,
             function=reduction.function,
             factory=reduction.factory,
-            limit=self.limit,
+            limit=self.limit_rows,
+            most_bytes=self.limit_bytes,
             by_host=self.by_host,
         )
 

@@ -232,10 +232,10 @@ class StreamFold(_Raw):
         most_bytes: of their keys and values, about.
     """
 
-    def __init__(self, limit: int | None = None, most_bytes: int = STREAM_BYTES) -> None:
+    def __init__(self, limit: int | None = None, most_bytes: int | None = None) -> None:
         super().__init__(by_host=True)
         self._limit = STREAM_ROWS if limit is None else limit
-        self._room = most_bytes
+        self._room = STREAM_BYTES if most_bytes is None else most_bytes
         self._rows: list[Entry] = []
         self._truncated = False
 
@@ -285,6 +285,7 @@ def make(
     function: Callable[[Any, Any], Any] | None = None,
     factory: Callable[[], Any] | None = None,
     limit: int | None = None,
+    most_bytes: int | None = None,
     by_host: bool = False,
 ) -> Fold:
     """The fold of a query.
@@ -302,5 +303,5 @@ def make(
     if kind == "class" and factory:
         return ClassFold(factory, by_host=by_host)
     if kind == "stream":
-        return StreamFold(limit)
+        return StreamFold(limit, most_bytes)
     raise ValueError(f"no fold of kind {kind!r} of this")

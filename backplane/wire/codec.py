@@ -25,7 +25,7 @@ def encode(message: Message) -> Iterator[bytes]:
     Raises:
         LocalProtocolError: it is over a limit.
     """
-    header = {name: getattr(message, name) for name in _plan(type(message)).header}
+    header = {name: getattr(message, name) for name in _plan(message.KIND).header}
     try:
         yield from frames.fragments(message.KIND, message.job, header, getattr(message, "payload", b""))
     except ValueError as exc:
@@ -90,7 +90,7 @@ def _message(frame: frames.Frame) -> Message | None:
         if frame.kind >= frames.KIND_CRITICAL:
             raise RemoteProtocolError(f"unknown {frames.name(frame.kind)}, which may not be skipped")
         return None
-    plan = _plan(kind)
+    plan = _plan(frame.kind)
     values: dict[str, Any] = {"job": frame.job}
     for name, check in plan.header.items():
         if name in frame.header:
@@ -112,7 +112,8 @@ class _Plan(typing.NamedTuple):
 
 
 @cache
-def _plan(kind: type[Message]) -> _Plan:
+def _plan(number: int) -> _Plan:
+    kind = MESSAGES[number]
     hints = typing.get_type_hints(kind)
     own = [f for f in fields(kind) if f.name not in ("job", "payload")]
     return _Plan(

@@ -52,11 +52,10 @@ def is_glob(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """A path as the login means it: relative ones start at its home."""
-    if path.startswith("/"):
-        return path
-    home = os.environ.get("HOME") or os.getcwd()
-    return os.path.join(home, path[2:] if path.startswith("~/") else path)
+    """A path as the login means it: relative ones start where the login does, which over SSH is its home."""
+    if path.startswith("~/"):
+        return os.path.join(os.environ.get("HOME") or os.getcwd(), path[2:])
+    return path if path.startswith("/") else os.path.join(os.getcwd(), path)
 
 
 def expand(path: str) -> List[str]:

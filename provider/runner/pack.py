@@ -70,9 +70,12 @@ def _put(value: Any, put: Callable[[bytes], None], depth: int) -> None:
         _put_other(value, put, depth)
 
 
+_BASES = (bool, int, float, str, bytes, dict, tuple, list)  # type: Tuple[Any, ...]
+
+
 def _put_other(value: Any, put: Callable[[bytes], None], depth: int) -> None:
     """Subclasses of what msgpack knows (an IntEnum, a Counter, a namedtuple) travel as their base."""
-    for base in (bool, int, float, str, bytes, dict, tuple, list):
+    for base in _BASES:
         if isinstance(value, base):
             _put(base(value), put, depth)
             return

@@ -40,7 +40,7 @@ def _write(tmp_path: Path, source: str) -> tuple[Path, Path]:
 def test_values(tmp_path: Path) -> None:
     """NUL, invalid UTF-8, the euro sign, control characters and a line of 10 MB, as values, in order."""
     query, log = _write(tmp_path, "def map(lines):\n    for line in lines:\n        yield line\n")
-    done = call("run", query, log, "-o", "json", "--limit", "100000000")
+    done = call("run", query, log, "-o", "json", "--limit", "64MB")
     assert done.status == 0, done.err
     assert [_value(row["value"]) for row in done.rows] == LINES
 

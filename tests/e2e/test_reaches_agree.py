@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.rigs.program import Done, call, reach
+from tests.rigs.pythons import at_hand
 from tests.rigs.sshd import Knobs, SshdFarm
 
 COUNTS = {"200": 9126, "304": 445, "404": 213, "301": 164, "206": 45, "500": 3, "403": 2, "416": 2}
@@ -78,31 +76,12 @@ def test_command(query: Path, quarters: list[bytes], tmp_path: Path) -> None:
     _assert_counts(call("run", query, "-i", inventory, "-o", "json"))
 
 
-def _pythons() -> Iterator[str]:
-    """Every interpreter from 3.6 to 3.13 that can be found, one of each version, and the one that runs this."""
-    seen = {f"3.{sys.version_info[1]}": sys.executable}
-    for minor in range(6, 14):
-        found = shutil.which(f"python3.{minor}") or _of_pyenv(minor)
-        if found:
-            seen.setdefault(f"3.{minor}", found)
-    yield from seen.values()
-
-
-def _of_pyenv(minor: int) -> str | None:
-    root = Path.home() / ".pyenv" / "versions"
-    return next((str(path) for path in sorted(root.glob(f"3.{minor}.*/bin/python3"))), None)
-
-
 @pytest.mark.sshd
-@pytest.mark.parametrize("python", _pythons(), ids=lambda path: _version(path))
-def test_ssh_on_every_python(query: Path, quarters: list[bytes], tmp_path: Path, python: str) -> None:
+@pytest.mark.parametrize("version", at_hand())
+def test_ssh_on_every_python(query: Path, quarters: list[bytes], tmp_path: Path, version: str) -> None:
     """Four real sshds, whose python3 is each version from 3.6 to 3.13 that is at hand."""
-    with SshdFarm(tmp_path / "farm", 4, {i: Knobs(python=python) for i in range(4)}) as farm:
+    with SshdFarm(tmp_path / "farm", 4, {i: Knobs(python=at_hand()[version]) for i in range(4)}) as farm:
         for index, piece in enumerate(quarters):
             (farm.dir(index) / "access.log").write_bytes(piece)
         _assert_counts(call("run", query, *reach(farm), "-o", "json"))
 
-
-def _version(python: str) -> str:
-    line = subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout
-    return ".".join(line.split()[1].split(".")[:2])
