@@ -69,7 +69,7 @@ payload: setup
 	@$(PYTHON) -m provider.ship
 
 pytest: setup
-	@$(PYTHON) -m pytest -rs
+	@$(PYTHON) -m pytest -rs --continue-on-collection-errors
 
 portable: setup
-	@$(PYTHON) -m pytest -q --hide-linux tests/unit tests/property tests/integration
+	@$(PYTHON) -m pytest -q --hide-linux --continue-on-collection-errors tests/unit tests/property tests/integration
