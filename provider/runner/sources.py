@@ -93,11 +93,16 @@ def _unreadable(source: str, exc: OSError) -> Fault:
 
 
 def resume(log: Log, positions: Dict[str, bytes], told: Told) -> bool:
-    """Opens a log where home left it; False where home does not know it, and nothing was told."""
+    """Opens a log where home left it; False where home does not know it, and nothing was told.
+
+    An empty position is the beginning, which a source has before anyone has read it.
+    """
     position = positions.get(log.source)
     if position is None:
         return False
-    if log.resume(position):
+    if not position:
+        told.opened(log, "begin")
+    elif log.resume(position):
         told.opened(log, "resume")
     else:
         told.gap(log.source, "generation")

@@ -12,15 +12,17 @@ import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import asyncssh
 import pytest
 
 from backplane.wire import codec
-from backplane.wire.messages import Cut, End, Hello, Message, Start
+from backplane.wire.messages import Beat, Cut, End, Gap, Hello, Message, Open, Start
 from provider import serve, ship
 from provider.runner import frames
 
+M = TypeVar("M", bound=Message)
 KEYS = serve.KeyPair.fresh("test")
 KEY = asyncssh.import_private_key(KEYS.private)
 #: Made here, since making it reads files.
@@ -190,9 +192,8 @@ async def test_haste_loses_nothing(tmp_path: Path) -> None:
         assert bytes(reader.received) == b"hello\n" + b"first " * 100_000
 
 
-async def test_the_runner_answers(tmp_path: Path) -> None:
-    """The runner of a session says hello, counts a log that is named from the resident's root, and sends the sum."""
-    (tmp_path / "some.log").write_bytes(b"a\nb\na\n")
+def start(**differs: object) -> bytes:
+    """The frames that start a count of `some.log` as job 1."""
     script = {
         "file": "count.py",
         "filter": None,
@@ -205,21 +206,43 @@ async def test_the_runner_answers(tmp_path: Path) -> None:
         "every_s": 0.1,
         "provider": {"name": "web01", "labels": {}},
         "positions": [],
+        **differs,
     }
-    start = Start(job=1, epoch=1, query="q", granted=1 << 20, filter_s=5.0, payload=codec.pack(script))
+    message = Start(job=1, epoch=1, query="q", granted=1 << 20, filter_s=5.0, payload=codec.pack(script))
+    return b"".join(map(frames.framed, codec.encode(message)))
+
+
+async def test_the_runner_answers(tmp_path: Path) -> None:
+    """The runner of a session says hello, counts a log that is named from the resident's root, and sends the sum."""
+    (tmp_path / "some.log").write_bytes(b"a\nb\na\n")
     async with resident(tmp_path) as server, connect(server) as client:
         reader = await session(client)
-        for body in codec.encode(start):
-            reader.channel.write(frames.framed(body))
-        await reader.until(lambda: any(isinstance(message, End) for message in heard(reader)))
-        messages = heard(reader)
-        assert isinstance(messages[0], Hello)
-        assert messages[0].role == "runner"
-        (end,) = [message for message in messages if isinstance(message, End)]
+        reader.channel.write(start())
+        await reader.until(lambda: of(End, reader))
+        hello = heard(reader)[0]
+        assert isinstance(hello, Hello)
+        assert hello.role == "runner"
+        (end,) = of(End, reader)
         assert end.state == "done", end.reason
         assert end.counters["lines"] == 3
-        (cut,) = [m for m in messages if isinstance(m, Cut) and m.content == "partials"]
+        (cut,) = [cut for cut in of(Cut, reader) if cut.content == "partials"]
         assert codec.unpack(cut.payload)["aggregates"] == ["sum"]
+
+
+async def test_following_from_the_beginning(tmp_path: Path) -> None:
+    """A log that is followed from an empty position is read from its beginning, without a gap."""
+    (tmp_path / "some.log").write_bytes(b"a\nb\na\n")
+    async with resident(tmp_path) as server, connect(server) as client:
+        reader = await session(client)
+        reader.channel.write(start(follow=True, positions=[["some.log", b""]]))
+        await reader.until(lambda: any(beat.job == 1 and beat.lines == 3 for beat in of(Beat, reader)))
+        assert [opened.reason for opened in of(Open, reader)] == ["begin"]
+        assert not of(Gap, reader)
+
+
+def of(kind: type[M], reader: Reader) -> list[M]:
+    """The messages of one kind that a runner has sent so far."""
+    return [message for message in heard(reader) if isinstance(message, kind)]
 
 
 def heard(reader: Reader) -> list[Message]:
