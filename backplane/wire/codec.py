@@ -50,8 +50,8 @@ def decode(body: bytes) -> Message | None:
 class Inbox:
     """Joins fragments and decodes. One for each link; holds at most one incomplete message per job and kind.
 
-    A supervisor speaks between the fragments of a job (beats, prints, the end of a job that died in the middle of a cut),
-    so what belongs together is told by both.
+    A supervisor speaks between the fragments of a job (beats, prints, the end of a job that died in the middle of a
+    cut), so what belongs together is told by both.
     """
 
     __slots__ = ("_joiners",)

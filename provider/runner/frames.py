@@ -16,8 +16,9 @@ On a byte stream (an SSH channel, a pipe) each body is preceded by its size; on 
 
 All integers are big-endian. A payload that does not fit in one frame is sent in fragments: the frames of one job are
 never reordered, so a fragment is a frame whose header says ``more``, and a receiver joins payloads of equal kind and
-job until one comes without it; frames of another kind may stand between, and an END drops what is incomplete. Unknown header fields are ignored, unknown kinds are ignored below ``KIND_CRITICAL``
-and refused from there on; so a later version adds either without breaking an older peer that could go on.
+job until one comes without it; frames of another kind may stand between, and an END drops what is incomplete. Unknown
+header fields are ignored, unknown kinds are ignored below ``KIND_CRITICAL`` and refused from there on; so a later
+version adds either without breaking an older peer that could go on.
 """
 
 from struct import Struct
