@@ -196,6 +196,10 @@ def _reads(node: ast.Name, parents: dict[ast.AST, ast.AST]) -> bool:
     parent = parents[node]
     if isinstance(parent, ast.Subscript):
         return parent.value is node and isinstance(parent.ctx, ast.Load)
+    if isinstance(parent, ast.UnaryOp):
+        return True
+    if isinstance(parent, (ast.If, ast.While, ast.IfExp)):
+        return parent.test is node
     if isinstance(parent, ast.Compare):
         return True
     if isinstance(parent, (ast.For, ast.comprehension)):

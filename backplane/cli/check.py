@@ -1,0 +1,116 @@
+"""`logreduce check FILE`: what is wrong with a query file, all of it, before anything ships.
+
+Composes: the file is examined and told about. What is wrong is this verb's data, so it goes to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from backplane.cli import naming
+from backplane.client.outputs.harmless import harmless
+from backplane.query.load import Examined, examine
+from backplane.query.model import Query, Secret
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this verb."""
+    parser.description = "Say what is wrong with a query file, before anything ships. Exit status 2 if anything is."
+    parser.add_argument("query", metavar="FILE", help="a path (with / or .py), or a name of the library")
+    naming.add_settings(parser)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is wrong, a line each, or a summary of what the file asks."""
+    found = examine(args.query, naming.settings(args.settings), None)
+    if args.output == "json":
+        print(json.dumps(_document(found), indent=2, default=repr))
+    else:
+        print("\n".join(harmless(line) for line in _lines(found)))
+    return 0 if found.query else 2
+
+
+def _lines(found: Examined) -> list[str]:
+    warnings = [f"warning: {text}" for text in found.warnings]
+    if found.query is None:
+        return [*map(str, found.errors), *warnings]
+    told = [f"{name:<11} {text}" for name, text in summary(found.query).items()]
+    return [*warnings, f"{found.file}: good", *told]
+
+
+def summary(query: Query) -> dict[str, str]:
+    """What a query asks, for people."""
+    return {
+        "title": query.title,
+        "sources": ", ".join(query.sources) or "none: `def map():` reads what it likes",
+        "parameters": ", ".join(f"{name} = {shown(value)}" for name, value in query.params.items()) or "none",
+        "ships": _ships(query),
+        "reduce": _reduce(query),
+        "replayable": f"{'yes' if query.replayable else 'no'}: {query.replayable_reason}",
+        "needs": ", ".join(query.needs) or "nothing but to read logs",
+    }
+
+
+def shown(value: object) -> str:
+    """A parameter's value, a secret one hidden."""
+    return "(secret)" if isinstance(value, Secret) else repr(value)
+
+
+def _ships(query: Query) -> str:
+    parts = [("filter", query.filter_source), ("map", query.map_source)]
+    return ", ".join(f"{name}: {lines(text)} lines" for name, text in parts if text)
+
+
+def _reduce(query: Query) -> str:
+    where = "folded on the providers, and here" if query.combine else "here"
+    return f"{query.reduction} ({where})" if query.reduction.kind == "aggregates" else str(query.reduction)
+
+
+def lines(source: str) -> int:
+    """How many lines of a source are not blank."""
+    return sum(1 for line in source.split("\n") if line.strip())
+
+
+def _document(found: Examined) -> dict[str, Any]:
+    return {
+        "file": found.file,
+        "good": found.query is not None,
+        "problems": [
+            {"file": getattr(error, "file", None), "line": getattr(error, "line", None), "text": str(error)}
+            for error in found.errors
+        ],
+        "warnings": list(found.warnings),
+        "query": None if found.query is None else document(found.query),
+    }
+
+
+def document(query: Query) -> dict[str, Any]:
+    """What a query asks, for programs. Values that JSON does not know are shown as Python writes them."""
+    values = {
+        name: value if isinstance(value, (bool, int, float, str, list)) else shown(value)
+        for name, value in query.params.items()
+    }
+    return {
+        "name": query.name,
+        "title": query.title,
+        "sources": list(query.sources),
+        "parameters": values,
+        "secret": list(query.secret),
+        "ships": {
+            name: {"lines": lines(text)}
+            for name, text in (("filter", query.filter_source), ("map", query.map_source))
+            if text
+        },
+        "reduce": {
+            "kind": query.reduction.kind,
+            "aggregates": list(query.reduction.aggregates),
+            "combine": list(query.combine) if query.combine else None,
+        },
+        "replayable": query.replayable,
+        "replayable_reason": query.replayable_reason,
+        "effects": query.effects,
+        "needs": list(query.needs),
+    }

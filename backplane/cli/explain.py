@@ -1,0 +1,108 @@
+"""`logreduce explain QUERY [FILES]`: whom a query would ask, and exactly what would travel there. Nothing is sent.
+
+Composes: a query is loaded and targets are selected, as `run` does it. Secrets are masked in everything it prints, the
+hash included, because a short one could be guessed from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+from backplane.cli import check, naming, targets
+from backplane.client.outputs.harmless import harmless
+from backplane.query.load import load
+from backplane.query.model import Query
+from coordinator.inventory import nodes
+
+#: Enough to tell two scripts apart at a glance.
+_HASH_DIGITS: Final = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this verb."""
+    parser.description = "Show whom a query would ask and what would travel there, without sending anything."
+    naming.add_query(parser)
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the output")
+    targets.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the explanation.
+
+    Raises:
+        QueryError: the query file is wrong.
+        UsageError: the query, a parameter or a target is.
+    """
+    selection = targets.selection(args)
+    query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
+    for text in (selection.notice, *query.warnings):
+        if text:
+            print(f"logreduce: {harmless(text)}", file=sys.stderr)
+    names = list(selection.names)
+    if args.output == "json":
+        print(json.dumps(_document(query, names), indent=2, default=repr))
+    else:
+        print("\n".join(harmless(line, keep="\t") for line in _lines(query, names)))
+    return 0
+
+
+def scripts(query: Query) -> Iterator[tuple[str, str]]:
+    """What travels, by name, with secrets masked."""
+    for name, source in (("filter", query.filter_source), ("map", query.map_source)):
+        if source is not None:
+            yield name, query.masked(source)
+
+
+def _hash(source: str) -> str:
+    return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
+
+
+def _lines(query: Query, names: list[str]) -> Iterator[str]:
+    told = check.summary(query)
+    del told["ships"]
+    head = {
+        "title": told.pop("title"),
+        "file": query.file,
+        "targets": f"{len(names)}: {nodes.fold(names)}",
+        "profile": query.profile,
+        **told,
+    }
+    for name, text in head.items():
+        yield f"{name:<11} {text}"
+    for name, source in scripts(query):
+        yield ""
+        yield f"{name} travels: {check.lines(source)} lines, sha256 {_hash(source)}"
+        yield from numbered(source)
+
+
+def numbered(source: str) -> Iterator[str]:
+    """The lines that are there, with the numbers that they have in the user's file.
+
+    >>> list(numbered("\\nx = 1\\n"))
+    ['   2  x = 1']
+    """
+    blank = False
+    started = False
+    for number, line in enumerate(source.split("\n"), 1):
+        if not line.strip():
+            blank = started
+            continue
+        if blank:
+            yield ""
+        blank, started = False, True
+        yield f"{number:>4}  {line}"
+
+
+def _document(query: Query, names: list[str]) -> dict[str, Any]:
+    return {
+        "file": query.file,
+        "targets": names,
+        "profile": query.profile,
+        "query": check.document(query),
+        "scripts": {name: {"sha256": _hash(source), "source": source} for name, source in scripts(query)},
+    }

@@ -1,0 +1,63 @@
+"""How a command line names a query: QUERY, FILES, `--from` and `--set`, shared by the verbs that read queries.
+
+Knows options and paths. Does not know what a query is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from backplane.wire.errors import UsageError
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add ``--set``."""
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
+
+
+def add_query(parser: argparse.ArgumentParser) -> None:
+    """Add what names a query and its parameters."""
+    parser.add_argument("query", metavar="QUERY", help="a path (with / or .py), or a name of the library")
+    parser.add_argument("files", metavar="FILES", nargs="*", help="instead of the query's own source; - is stdin")
+    parser.add_argument(
+        "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: tick:5s"
+    )
+    add_settings(parser)
+
+
+def settings(texts: Iterable[str]) -> dict[str, str]:
+    """Parameters by name; the last one of a name counts.
+
+    Raises:
+        UsageError: one is not NAME=VALUE. Its text is not quoted, because it may be a secret.
+
+    >>> settings(["floor=400", "path=/a=b"])
+    {'floor': '400', 'path': '/a=b'}
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UsageError("--set takes NAME=VALUE, as in --set floor=400")
+        found[name.strip()] = value
+    return found
+
+
+def sources(args: argparse.Namespace, local: bool) -> list[str] | None:
+    """FILES and ``--from``, None where there are none.
+
+    On this machine a path is meant from where the user stands, on others from the login's home.
+    """
+    given = [*args.files, *args.sources]
+    return ([_located(source) for source in given] if local else given) or None
+
+
+def _located(source: str) -> str:
+    if source == "-" or source.startswith(("tick:", "cmd:")):
+        return source
+    path = Path(source).expanduser().absolute()
+    # A file whose name holds * or [ is meant as it is, where there is one.
+    return glob.escape(str(path)) if path.exists() else str(path)
