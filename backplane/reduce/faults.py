@@ -40,18 +40,23 @@ def user_code(what: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as exc:
-        # Frames: this generator, the fold that called, then the user's own.
-        own = exc.__traceback__.tb_next if exc.__traceback__ else None
-        raise _fault(what, exc, own.tb_next if own else None) from exc
+        raise _fault(what, exc) from exc
 
 
-def _fault(what: str, exc: BaseException, tb: TracebackType | None) -> ReduceFault:
+def _fault(what: str, exc: BaseException) -> ReduceFault:
     said = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+    tb = _beyond_our_own(exc.__traceback__)
     if tb is None:
         return ReduceFault(f"{what} failed: {said}")
     # The deepest frame in the user's file says more than one in a library that it calls.
     file = tb.tb_frame.f_code.co_filename
-    frames = [frame for frame, _ in traceback.walk_tb(tb)]
     lines = [line for frame, line in traceback.walk_tb(tb) if frame.f_code.co_filename == file]
     text = "".join(traceback.format_exception(type(exc), exc, tb))
-    return ReduceFault(f"{file}:{lines[-1]}: {what} failed: {said}", text if frames else "", file, lines[-1])
+    return ReduceFault(f"{file}:{lines[-1]}: {what} failed: {said}", text, file, lines[-1])
+
+
+def _beyond_our_own(tb: TracebackType | None) -> TracebackType | None:
+    """From the first frame that is not this package's, if there is one."""
+    while tb is not None and str(tb.tb_frame.f_globals.get("__name__")).startswith(__package__ or "?"):
+        tb = tb.tb_next
+    return tb
