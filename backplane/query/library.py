@@ -47,8 +47,11 @@ def find(query: str) -> Found:
 
 
 def library() -> dict[str, Path]:
-    """The library's queries by name: those of the checkout, or those that were packaged."""
-    for folder in (_PACKAGE.parent / "queries" / "library", _PACKAGE / "_queries" / "library"):
+    """The library's queries by name: those that were packaged, or those of the checkout.
+
+    In this order, because beside an installed package there may be a `queries` of someone else's.
+    """
+    for folder in (_PACKAGE / "_queries" / "library", _PACKAGE.parent / "queries" / "library"):
         if folder.is_dir():
             return {path.stem: path for path in sorted(folder.glob("*.py"))}
     return {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from backplane.query import library as shelf
 from backplane.query.library import find, library
 from backplane.query.load import load
 from backplane.query.model import Query, Secret
@@ -241,6 +242,15 @@ def test_every_query_of_the_library_is_good_and_old_enough() -> None:
         assert query.title != name
         assert not query.warnings
         assert too_new_for(find(name).text, (3, 6)) is None
+
+
+def test_packaged_queries_come_before_what_stands_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where LogReduce is installed, a package of someone else's named `queries` is not taken for the library."""
+    for folder, name in (("backplane/_queries", "ours"), ("queries", "theirs")):
+        (tmp_path / folder / "library").mkdir(parents=True)
+        (tmp_path / folder / "library" / f"{name}.py").write_text(ERRORS)
+    monkeypatch.setattr(shelf, "_PACKAGE", tmp_path / "backplane")
+    assert library().keys() == {"ours"}
 
 
 def _counted(query: Query, path: Path) -> dict[object, int]:
