@@ -1,67 +1,71 @@
-"""The coordinator's own log: on stderr, for people or as JSON.
+"""The coordinator's own log: on stderr, for people or as JSON. Silent until `configure`.
 
-Knows levels and fields. structlog is imported when the first line is written, because a private coordinator stands in
-the way of every ad-hoc query and mostly has nothing to say. Never logged: payloads, keys, and what a script emits.
+Knows levels and fields. structlog is imported only where something can be logged, because a private coordinator stands in
+the way of every ad-hoc query, and what it has to say reaches its only client as states and faults. Never logged: payloads,
+keys, and what a script emits.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_threshold = _LEVELS["warning"]
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "none": 100}
+_threshold = _LEVELS["none"]
+_logger: FilteringBoundLogger
 
 
-def configure(level: str | None = None) -> None:
-    """Set the level: ``level``, or else the environment's LOGREDUCE_LOG, or else ``warning``.
+def configure(level: str | None, default: str) -> None:
+    """Begin to log.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``none``; None asks the environment's LOGREDUCE_LOG.
+        default: the level if neither says one.
 
     Raises:
         ValueError: there is no such level.
     """
-    global _threshold  # the log is the one thing that everything in a process shares
-    name = (level or os.environ.get("LOGREDUCE_LOG") or "warning").lower()
+    global _threshold, _logger  # the log is the one thing that everything in a process shares
+    name = (level or os.environ.get("LOGREDUCE_LOG") or default).lower()
     if name not in _LEVELS:
         raise ValueError(f"log level {name!r} is none of {', '.join(_LEVELS)}")
     _threshold = _LEVELS[name]
+    if name != "none":
+        _logger = _structured(as_json=os.environ.get("LOGREDUCE_LOG_FORMAT") == "json")
 
 
 def debug(event: str, **fields: object) -> None:
     """What a developer wants to see."""
     if _threshold <= _LEVELS["debug"]:
-        _logger().debug(event, **fields)
+        _logger.debug(event, **fields)
 
 
 def info(event: str, **fields: object) -> None:
     """What an operator wants to see when something is wrong."""
     if _threshold <= _LEVELS["info"]:
-        _logger().info(event, **fields)
+        _logger.info(event, **fields)
 
 
 def warning(event: str, **fields: object) -> None:
     """What is wrong and could be mended."""
     if _threshold <= _LEVELS["warning"]:
-        _logger().warning(event, **fields)
+        _logger.warning(event, **fields)
 
 
-@cache
-def _logger() -> FilteringBoundLogger:
+def _structured(*, as_json: bool) -> FilteringBoundLogger:
     import structlog
 
-    as_json = os.environ.get("LOGREDUCE_LOG_FORMAT") == "json"
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logger: FilteringBoundLogger = structlog.get_logger("coordinator")
+    logger: FilteringBoundLogger = structlog.get_logger()
     return logger

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from backplane.wire.errors import LogReduceError
 from backplane.wire.zmq import Router
 from coordinator import log
+from coordinator.links import IDLE_S
 from coordinator.reach import reaches
 from coordinator.service import Coordinator
 
@@ -26,11 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a coordinator. Returns its exit status."""
     args = _parser().parse_args(argv)
     try:
-        log.configure("debug" if args.verbose else None)
-        return asyncio.run(_run(os.path.abspath(args.socket), private=args.private))
+        log.configure("debug" if args.verbose else None, default="none" if args.private else "info")
+        with contextlib.closing(Router()) as router:
+            router.bind(f"ipc://{os.path.abspath(args.socket)}")
+            asyncio.run(_serve(router, private=args.private))
     except (LogReduceError, ValueError) as exc:
         sys.stderr.write(f"coordinator: {exc}\n")
         return exc.exit_status if isinstance(exc, LogReduceError) else 2
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,18 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(socket: str, *, private: bool) -> int:
+async def _serve(router: Router, *, private: bool) -> None:
     stop = asyncio.Event()
     _obey_signals(stop, private)
-    router = Router()
-    with contextlib.closing(router):
-        router.bind(f"ipc://{socket}")
-        if private:
-            _hold_lease(stop)
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        await Coordinator(router, reaches(), idle_s=None if private else 30.0).serve(stop)
-    return 0
+    if private:
+        _hold_lease(stop)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await Coordinator(router, reaches(), idle_s=None if private else IDLE_S).serve(stop)
 
 
 def _obey_signals(stop: asyncio.Event, private: bool) -> None:

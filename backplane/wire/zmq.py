@@ -80,6 +80,7 @@ class _Socket:
         Raises:
             LocalProtocolError: closed, now or before.
         """
+        self._watch()
         if not self._inbox:
             # Without this a peer that floods us would keep the event loop to itself.
             await asyncio.sleep(0)
@@ -200,7 +201,7 @@ class Router(_Socket):
         self._path: Path | None = None
 
     def bind(self, address: str) -> None:
-        """Listen at an ``ipc://`` address; the directory is made if missing, for this user alone.
+        """Listen at an ``ipc://`` address; the directory is made if missing, for this user alone. Needs no event loop.
 
         Raises:
             NoCoordinator: the directory is open to others, or the address cannot be bound.
@@ -212,7 +213,6 @@ class Router(_Socket):
         except zmq.ZMQError as exc:
             raise NoCoordinator(f"cannot listen at {address}: {exc}") from exc
         self._path = path
-        self._watch()
 
     def send(self, peer: bytes, bodies: Sequence[bytes]) -> bool:
         """Send one message; False if the peer is gone."""

@@ -83,7 +83,10 @@ class ProcessChannel(asyncio.SubprocessProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._killer:
             self._killer.cancel()
-        status = self._transport.get_returncode() if self._transport else None
+        status = None
+        if self._transport:
+            status = self._transport.get_returncode()
+            self._transport.close()
         self._done.set()
         self._receiver.channel_closed(_exit(status))
 

@@ -95,6 +95,7 @@ class SshReach:
             if login.jump:
                 tunnel = await self._jump(login.jump, options, receiver, stack)
             connection = await _log_in(login, options, where, tunnel, receiver)
+            stack.push_async_callback(connection.wait_closed)
             stack.callback(connection.close)
             channel = await _start(connection, provider, options, where, receiver)
             channel.holds(stack.pop_all())
@@ -129,9 +130,10 @@ class SshReach:
 class SshChannel(asyncssh.SSHClientSession[bytes]):
     """A runner's stdin and stdout, over one channel of one connection."""
 
-    def __init__(self, receiver: Receiver, level: str) -> None:
+    def __init__(self, connection: asyncssh.SSHClientConnection, receiver: Receiver, level: str) -> None:
         self.level = level
         self.stderr = Tail()
+        self._connection = connection
         self._receiver = receiver
         self._chan: asyncssh.SSHClientChannel[bytes] | None = None
         self._status: int | None = None
@@ -155,8 +157,7 @@ class SshChannel(asyncssh.SSHClientSession[bytes]):
 
     def close(self) -> None:
         """End the connection: sshd closes the runner's stdin, and that ends it."""
-        if self._chan:
-            self._chan.get_connection().close()
+        self._connection.close()
 
     async def wait_closed(self) -> None:
         """Wait until the connection and what it held are gone."""
@@ -343,7 +344,7 @@ async def _log_in(
                 proxy_command=to.proxy_command,
                 config=[],
                 username=to.user,
-                client_keys=login.keys,
+                client_keys=list(login.keys),
                 agent_path=login.agent,
                 agent_forwarding=False,
                 client_factory=lambda: guard,
@@ -407,7 +408,7 @@ async def _start(
     receiver.at_stage(f"starting a runner at {where}")
     try:
         async with asyncio.timeout(options.login_s):
-            channel = SshChannel(receiver, "resident" if resident else "exec")
+            channel = SshChannel(connection, receiver, "resident" if resident else "exec")
             await connection.create_session(
                 lambda: channel,
                 # `exec`: the login shell makes way, and no process stands between sshd and the runner.
