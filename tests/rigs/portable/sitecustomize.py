@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import sysconfig
+import types
 
 #: What is taken away, by module. A name that this Python lacks anyway is no error.
 HIDDEN = {
@@ -32,15 +33,11 @@ HIDDEN = {
 #: Functions of Linux's libc that are looked up by name.
 HIDDEN_CALLS = ("prctl", "syscall", "unshare", "setns", "inotify_init1", "inotify_add_watch", "pidfd_open")
 HIDDEN_PATHS = ("/proc", "/sys")
-#: These look at the platform's name when they are imported, and would then want modules of a real macOS.
-IMPORT_FIRST = ("asyncio", "ctypes.util", "mimetypes", "multiprocessing", "urllib.request", "uuid")
 
 
 def hide() -> None:
     """Take it all away, for the life of this process."""
-    sysconfig.get_config_vars()
-    for name in IMPORT_FIRST:
-        importlib.import_module(name)
+    _answer_for_macos()
     for module, names in HIDDEN.items():
         for name in names.split():
             if hasattr(module, name):
@@ -49,6 +46,19 @@ def hide() -> None:
     _hide_libc()
     _hide_paths()
     sys.platform = "darwin"
+
+
+def _answer_for_macos() -> None:
+    """What the standard library wants of a real macOS once it believes that it is on one.
+
+    sysconfig and ctypes.util look at the platform's name when they are first used, so they are used before it changes;
+    urllib asks a module for the proxies of the system settings.
+    """
+    sysconfig.get_config_vars()
+    importlib.import_module("ctypes.util")
+    settings = types.ModuleType("_scproxy")
+    vars(settings).update(_get_proxies=dict, _get_proxy_settings=dict)
+    sys.modules["_scproxy"] = settings
 
 
 def _hide_libc() -> None:

@@ -26,6 +26,7 @@ STILL_THERE = {
     "a subprocess": "import subprocess; subprocess.run(['true'], check=True)",
     "a child of a loop": "import asyncio; asyncio.run(asyncio.create_subprocess_exec('true'))",
     "an address": "import urllib.request, socket; socket.getaddrinfo('127.0.0.1', 80)",
+    "no more modules": "import sys; assert not {'asyncio', 'urllib.request'} & set(sys.modules)",
     "the name": "import sys; assert sys.platform == 'darwin'",
     "poll": "import select; select.poll()",
 }
