@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,11 +55,25 @@ def _has_sshd() -> bool:
     return SSHD is not None
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture(autouse=True)
-def gives_back() -> Iterator[None]:
+def gives_back(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test leaves no thread, no child and no descriptor behind that was not there before it."""
     before = _held()
     yield
+    if request.node.stash.get(FAILED, False):
+        # Its traceback keeps its locals, and what is wrong with it is said already.
+        return
     deadline = time.monotonic() + GIVE_BACK_S
     while left := {what: names for what, names in _held().items() if what not in before}:
         # What only a cycle keeps alive is given back; it is not a leak that its user could have closed.

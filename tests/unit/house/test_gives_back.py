@@ -52,6 +52,11 @@ def test_what_is_given_back_is_no_leak(run: pytest.Pytester) -> None:
     assert outcome(run, body)[0] == {"passed": 1}
 
 
+def test_a_failed_test_is_reported_once(run: pytest.Pytester) -> None:
+    """What it holds because it failed is not a second finding."""
+    assert outcome(run, "file = open(__file__)\nassert not file")[0] == {"failed": 1}
+
+
 def test_a_loop_of_ours_may_not_block(run: pytest.Pytester) -> None:
     """time.sleep called by our code beneath a running loop fails; the same call without a loop does not."""
     run.mkpydir("house_sample").joinpath("slow.py").write_text("import time\ndef nap(): time.sleep(0.001)\n")
