@@ -102,14 +102,12 @@ class ChildJob:
         wanted = script.parse(payload)
         self._script = wanted
         self._file = wanted.file
-        script.remember(wanted)
         provider = Provider(wanted.name, wanted.labels)
-        map_function = script.function(wanted.map, "map", wanted.file)
         keep = self._filter(wanted, provider)
         self._writer.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
             return "filtered_out", None
-        self._map(wanted, provider, map_function)
+        self._map(wanted, provider)
         return "done", None
 
     def _filter(self, wanted: Script, provider: Provider) -> bool:
@@ -124,7 +122,9 @@ class ChildJob:
         except BaseException as exc:
             raise Failure(faults.raised(exc, wanted.file))
 
-    def _map(self, wanted: Script, provider: Provider, function: Callable[..., Any]) -> None:
+    def _map(self, wanted: Script, provider: Provider) -> None:
+        with _Inside(self):
+            function = script.function(wanted.map, "map", wanted.file)
         self._prepare(wanted)
         self._tick_s = min(_BEAT_S, wanted.every_s)
         signal.setitimer(signal.ITIMER_REAL, self._tick_s, self._tick_s)

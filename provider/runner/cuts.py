@@ -8,7 +8,7 @@ A generator is pumped straight into ``batch``, so that at any moment it holds al
 `spill` packs it into a part of the open cut (or folds it into the combiner); that may happen anywhere. `cut` closes the
 cut with the moves of the sources; that may happen only between two records, when all values of the former ones are
 in. Once a part was spilled, a cut is due at the next such moment, so that home never stages much for one cut.
-Without positions there is nothing that values could disagree with, so each spill is a whole cut.
+Without positions there is nothing that values could disagree with, so each part is a whole cut.
 """
 
 import time
@@ -110,8 +110,6 @@ class Cuts:
         """
         if self.batch:
             self._pack()
-        if self._moves is None and self._part:
-            self.cut()
 
     def _pack(self) -> None:
         batch = self.batch[:]
@@ -168,10 +166,12 @@ class Cuts:
         self._send_part("partials", payload)
 
     def _send_part(self, content: str, payload: bytes, last: bool = False) -> None:
+        last = last or self._moves is None
         header = {"seq": self._seq + 1, "part": self._part, "last": last, "content": content}
         self._writer.send(frames.CUT, header, payload)
-        self._part += 1
-        self.due = True
+        self._part = 0 if last else self._part + 1
+        self._seq += last
+        self.due = not last
 
     def cut(self) -> None:
         """Closes the cut with all that was emitted and moved; makes none if there was nothing.
@@ -186,8 +186,6 @@ class Cuts:
         moves = self._moves() if self._moves is not None else []
         if moves or self._part:
             self._send_part("moves", packb([list(move) for move in moves]), last=True)
-            self._seq += 1
-            self._part = 0
         self.due = False
         self._cut_at = time.monotonic()
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from provider.runner import faults
-from provider.runner.faults import Failure, Fault
+from provider.runner.faults import Drained, Failure, Fault
 from provider.runner.pack import unpackb
 
 
@@ -62,18 +62,9 @@ def _typed(kind: Any, value: Any) -> Any:
     return value
 
 
-def remember(script: Script) -> None:
-    """Lets tracebacks show the file's lines, which are not on this host.
-
-    Filter and map are slices of one file with its line numbers, so their lines lie beside each other.
-    """
-    lines = script.map.splitlines(True)
-    for row, line in enumerate((script.filter or "").splitlines(True)):
-        if row >= len(lines):
-            lines.append(line)
-        elif not lines[row].strip():
-            lines[row] = line
-    linecache.cache[script.file] = (sum(map(len, lines)), None, lines, script.file)
+def remember(file: str, text: str) -> None:
+    """Lets tracebacks show the lines of what is about to run; the file is not on this host."""
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
 
 def function(text: str, name: str, file: str) -> Callable[..., Any]:
@@ -83,6 +74,7 @@ def function(text: str, name: str, file: str) -> Callable[..., Any]:
         Failure: ``syntax``, ``raised`` while running it, or ``no_map`` when it defines no such function.
     """
     python = "%d.%d.%d" % sys.version_info[:3]
+    remember(file, text)
     try:
         code = compile(text, file, "exec", 0, True)
     except SyntaxError as exc:
@@ -91,7 +83,12 @@ def function(text: str, name: str, file: str) -> Callable[..., Any]:
         raise Failure(Fault("syntax", faults.sentence(exc), file))
     # `__name__` is not `__main__`: a file that is also run by hand guards its own main with it.
     namespace: Dict[str, Any] = {"__name__": "query", "__file__": file, "__builtins__": __builtins__}
-    exec(code, namespace)
+    try:
+        exec(code, namespace)
+    except (MemoryError, Drained):
+        raise
+    except BaseException as exc:
+        raise Failure(faults.raised(exc, file))
     found = namespace.get(name)
     if not callable(found):
         raise Failure(Fault("no_map", "there is no %s in it" % name, file))

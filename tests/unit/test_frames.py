@@ -82,11 +82,16 @@ def test_fragments_are_bounded() -> None:
 
 
 def test_fragments_of_two_kinds_do_not_mix() -> None:
-    """Another kind inside of a job's fragments is a fault of the peer."""
+    """Another kind may stand between a job's fragments, and joins with its own only."""
     inbox = codec.Inbox()
-    inbox.add(frames.encode(frames.NOTE, 1, {"more": True}, b"a"))
-    with pytest.raises(RemoteProtocolError, match="inside the fragments"):
-        inbox.add(frames.encode(frames.CUT, 1, {"epoch": 1, "seq": 1, "content": "values"}, b"b"))
+    cut = list(codec.encode(Cut(job=1, epoch=1, seq=1, content="values", payload=b"c" * 100_000)))
+    note = list(codec.encode(Note(job=1, payload=b"n" * 100_000)))
+    found = [inbox.add(body) for pair in zip(cut, note, strict=True) for body in pair]
+    assert [each.payload[:1] for each in found if isinstance(each, Cut | Note)] == [b"c", b"n"]
+    joiner = frames.Joiner()
+    joiner.add(frames.decode(cut[0]))
+    with pytest.raises(frames.FrameError, match="inside the fragments"):
+        joiner.add(frames.decode(note[0]))
 
 
 def test_jobs_interleave_their_fragments() -> None:
