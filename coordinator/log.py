@@ -1,8 +1,8 @@
 """The coordinator's own log: on stderr, for people or as JSON. Silent until `configure`.
 
-Knows levels and fields. structlog is imported only where something can be logged, because a private coordinator stands in
-the way of every ad-hoc query, and what it has to say reaches its only client as states and faults. Never logged: payloads,
-keys, and what a script emits.
+Knows levels and fields. structlog is imported only where something can be logged, because a private coordinator
+stands in the way of every ad-hoc query, and what it has to say reaches its only client as states and faults. Never
+logged: payloads, keys, and what a script emits.
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""The gate: handshakes are limited, held connections are not, and a refused login is not tried for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from backplane.wire.errors import ReachError
+from coordinator.gate import AUTH_FAILURES, LENT, Gate
+
+
+async def turns() -> None:
+    """Let everything that can go on go on: far more turns of the loop than anything here takes."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+async def test_no_more_handshakes_than_the_fanout_at_a_time() -> None:
+    """The others wait until one is done."""
+    gate, inside, most, go = Gate(3), 0, 0, asyncio.Event()
+
+    async def handshake() -> None:
+        nonlocal inside, most
+        async with gate.pass_through("u"):
+            inside += 1
+            most = max(most, inside)
+            await go.wait()
+            inside -= 1
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(10):
+            tasks.create_task(handshake())
+        await turns()
+        go.set()
+    assert (most, inside) == (3, 0)
+
+
+async def test_a_slow_handshake_lends_its_place_but_not_without_end() -> None:
+    """Dead hosts do not keep the living waiting; a slow network is not flooded."""
+    gate, inside, go = Gate(1, slow_s=0.0), 0, asyncio.Event()
+
+    async def hangs() -> None:
+        nonlocal inside
+        async with gate.pass_through("u"):
+            inside += 1
+            await go.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(LENT + 5):
+            tasks.create_task(hangs())
+        await turns()
+        assert inside == LENT
+        go.set()
+    assert inside == LENT + 5
+
+
+async def test_places_come_back_however_a_handshake_ends() -> None:
+    """Cancelled, failed or lent before: the count is the same afterwards."""
+    gate = Gate(1, slow_s=0.0)
+
+    async def handshake(error: BaseException | None) -> None:
+        async with gate.pass_through("u"):
+            await turns()
+            if error:
+                raise error
+
+    for error in (ReachError("no"), asyncio.CancelledError(), ValueError()):
+        with pytest.raises(type(error)):
+            await handshake(error)
+    async with asyncio.timeout(1):
+        await handshake(None)
+    assert gate._active._value == 1
+
+
+async def refuse(gate: Gate, login: str, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(ReachError, match="wrong key"):
+            async with gate.pass_through(login):
+                raise ReachError("wrong key", retry=False, auth=True)
+
+
+async def test_ten_refusals_without_a_success_stop_the_login() -> None:
+    """The rest are not tried, say so, and another login still may."""
+    gate = Gate(4)
+    await refuse(gate, "deploy", AUTH_FAILURES)
+    with pytest.raises(ReachError, match=r"not tried: 10 providers refused the login 'deploy'") as caught:
+        async with gate.pass_through("deploy"):
+            pytest.fail("it was tried")
+    assert (caught.value.retry, caught.value.auth) == (False, False)
+    async with gate.pass_through("other"):
+        pass
+
+
+async def test_one_success_keeps_a_login_going() -> None:
+    """The key is right then; the hosts that refuse it are the odd ones."""
+    gate = Gate(4)
+    await refuse(gate, "deploy", AUTH_FAILURES - 1)
+    async with gate.pass_through("deploy"):
+        pass
+    await refuse(gate, "deploy", AUTH_FAILURES)
+
+
+async def test_other_failures_do_not_count_as_refusals() -> None:
+    """A hundred hosts that are down say nothing about the key."""
+    gate = Gate(4)
+    for _ in range(AUTH_FAILURES * 2):
+        with pytest.raises(ReachError, match="down"):
+            async with gate.pass_through("u"):
+                raise ReachError("down")
