@@ -88,8 +88,14 @@ def alive(pid: int) -> bool:
 def ssh_provider(farm: SshdFarm, index: int, **fields: Any) -> Provider:
     """A provider of the farm, its key named."""
     site = farm.sites[index]
-    named: dict[str, Any] = {"address": site.address, "port": site.port, "user": farm.user, "key": str(farm.identity)}
-    return Provider(site.name, **(named | fields))
+    named: dict[str, Any] = {
+        "name": site.name,
+        "address": site.address,
+        "port": site.port,
+        "user": farm.user,
+        "key": str(farm.identity),
+    }
+    return Provider(**(named | fields))
 
 
 def options(farm: SshdFarm, **fields: Any) -> dict[str, Any]:
