@@ -22,7 +22,7 @@ import sys
 import time
 from itertools import islice
 from types import FrameType
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Iterator, Optional
 
 from provider.runner import faults, frames, script
 from provider.runner.aggregates import AggregateError, Combiner, tag

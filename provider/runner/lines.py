@@ -148,7 +148,8 @@ class Handout:
             block.taken(size)
         self._lines += used
         self._bytes += size
-        self._iterator = iter([])
+        # All of the rest is still to be used up, should nobody ask any more.
+        self._iterator = iter(rest)
         self._block = Block(block.path, rest, data, block.taken) if rest else None
         if size > _LARGE_BYTES:
             self._cuts.spill()

@@ -249,7 +249,10 @@ def test_syntax_that_is_too_new_names_the_python(any_link: RunnerLink, log: Path
         ("def map(lines):\n    return [('k', 1), 2.5, None]\n", [("k", 1), 2.5, None]),
         ("def map(lines):\n    for line in lines: pass\n", []),
         ("import builtins\ndef map(lines):\n    return builtins.map(len, lines)\n", [6] * 10),
-        ("def map(lines):\n    first = next(lines)\n    yield first\n    yield lines.path[-7:]\n", ["line 0", "app.log"]),
+        (
+            "def map(lines):\n    first = next(lines)\n    yield first\n    yield lines.path[-7:]\n",
+            ["line 0", "app.log"],
+        ),
         ("def map(lines):\n    yield lines.provider.name\n    yield lines.path\n", ["p1", None]),
     ],
 )
