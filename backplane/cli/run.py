@@ -11,12 +11,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backplane.cli import finding, shown, targets
+from backplane.cli import finding, naming, shown, targets
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
+    from backplane.client.question import QueryQuestion
     from backplane.client.spec import Question
 
 _LATER = (
@@ -32,7 +33,7 @@ _LATER = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.description = "Ask a question of many machines: run a query file, or a query of the library."
-    add_query_arguments(parser)
+    naming.add_query(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="start at the end, and go on as the logs grow")
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="end after this time")
     for name, option in _LATER:
@@ -42,16 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     finding.add_arguments(parser)
 
 
-def add_query_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names a query and its parameters."""
-    parser.add_argument("query", metavar="QUERY", help="a path (with / or .py), or a name of the library")
-    parser.add_argument("files", metavar="FILES", nargs="*", help="instead of the query's own source; - is stdin")
-    parser.add_argument(
-        "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: a path or tick:5s"
-    )
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
-
-
 def run(args: argparse.Namespace) -> int:
     """Ask, and return the exit status of the contract."""
     for name, option in _LATER:
@@ -59,7 +50,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{option} is not in this version")
     selection = targets.selection(args)
     question = load_question(args, selection)
-    return execute(question, selection, plan(args, question))
+    planned = plan(args, question)
+    for warning in question.query.warnings:
+        planned.show.say(warning)
+    return execute(question, selection, planned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +82,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
     )
 
 
-def load_question(args: argparse.Namespace, selection: targets.Selection) -> Question:
+def load_question(args: argparse.Namespace, selection: targets.Selection) -> QueryQuestion:
     """The query that the options name, ready to be asked of the selection.
 
     Raises:
@@ -98,9 +92,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     from backplane.client.question import QueryQuestion
     from backplane.query.load import load
 
-    settings = dict(_setting(text) for text in args.settings)
-    sources = [*args.files, *args.sources] or None
-    query = load(args.query, settings, _located(sources, selection.local) if sources else None)
+    query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     if "-" in query.sources and not selection.local:
         raise UsageError("- is this machine's standard input, and other machines cannot read it: leave the targets out")
     return QueryQuestion(
@@ -111,30 +103,6 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
         limit_bytes=args.limit.bytes,
         by_host=args.by_host,
     )
-
-
-def _setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise UsageError(f"--set takes NAME=VALUE, not {text!r}")
-    return name, value
-
-
-def _located(sources: list[str], local: bool) -> list[str]:
-    """FILES on this machine are meant from where the user stands; on others from the login's home."""
-    import glob
-    from pathlib import Path
-
-    if not local:
-        return sources
-
-    def located(source: str) -> str:
-        if source == "-" or source.startswith(("tick:", "cmd:")):
-            return source
-        path = Path(source).expanduser().absolute()
-        return glob.escape(str(path)) if path.exists() else str(path)
-
-    return [located(source) for source in sources]
 
 
 def execute(question: Question, selection: targets.Selection, plan: Plan) -> int:

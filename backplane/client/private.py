@@ -45,7 +45,7 @@ async def private_coordinator(*, verbose: bool = False) -> AsyncIterator[Private
         NoCoordinator: it did not start; the message ends with the last thing it said.
     """
     # Not under TMPDIR: a path of over 107 bytes is no socket's address, and TMPDIR may be deep.
-    directory = Path(tempfile.mkdtemp(prefix="logreduce-", dir=_short_directory()))
+    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="logreduce-", dir=_short_directory()))
     try:
         socket = directory / "coordinator.sock"
         process = await _spawn(socket, verbose)
@@ -55,7 +55,7 @@ async def private_coordinator(*, verbose: bool = False) -> AsyncIterator[Private
         finally:
             await _end(process)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 def _short_directory() -> str | None:

@@ -1,11 +1,11 @@
-"""A reducer that is too slow, beside a fast query in the same session: bounded, complete, and in nobody's way."""
+"""A reducer that is too slow, beside fast queries in the same session: bounded, complete, and in nobody's way."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,35 +17,54 @@ from backplane.client.spec import Options
 from backplane.query.load import load
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
+from provider.runner import frames
 
-VALUES = 300_000
-MAP = f"""
+pytestmark = [pytest.mark.linux, pytest.mark.timeout(180)]
+
+PROVIDERS = 3
+VALUES = 400_000
+FAST_ASKED = 5
+SLOW = f'''
+"""Far more values than are under way at a time, each of which takes ten times as long to reduce as to emit."""
+import os
+
+
 def map():
-    import os
-    yield "pid", os.getppid()
+    yield ("runner", os.getppid()), 1
     for n in range({VALUES}):
-        yield "sum", n * 1000003 % 99991
-"""
-SLOW = (
-    MAP
-    + """
+        yield ("sum", 0), n * 1000003 % 99991
+
 
 def reduce(a, b):
-    for _ in range(60):
+    for _ in range(100):
         pass
     return a + b
-"""
-)
-FAST = """
+'''
+FAST = '''
+"""A thousand values from the same runners."""
+import os
+
+
 def map():
-    import os
     for n in range(1000):
-        yield "pid", os.getppid()
+        yield ("runner", os.getppid()), 1
+
 
 def reduce(a, b):
-    return max(a, b)
-"""
-EXPECTED = sum(n * 1000003 % 99991 for n in range(VALUES))
+    return a + b
+'''
+EXPECTED = PROVIDERS * sum(n * 1000003 % 99991 for n in range(VALUES))
+
+
+@dataclass
+class _Seen:
+    slow: Snapshot
+    fast: list[Snapshot] = field(default_factory=list)
+    #: Fast answers that were there before the slow one.
+    meanwhile: int = 0
+    staged_bytes: int = 0
+    coordinator_kb: int = 0
+    runners_kb: list[int] = field(default_factory=list)
 
 
 def _question(tmp_path: Path, name: str, source: str) -> QueryQuestion:
@@ -54,41 +73,67 @@ def _question(tmp_path: Path, name: str, source: str) -> QueryQuestion:
     return QueryQuestion(load(str(path), {}, None))
 
 
+def _peak_kb(pid: int) -> int:
+    """The most that a process has ever held."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _runners(snapshot: Snapshot) -> set[int]:
+    return {pid for what, pid, _ in snapshot.rows if what == "runner"}
+
+
+def _coordinator() -> int:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    (pid,) = [int(pid) for pid in children if b"coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return pid
+
+
 async def _answer(session: Session, run: Run) -> Snapshot:
     async for snapshot in run.snapshots():
         last = snapshot
-    await session.release(run)
     return last
 
 
-async def _both(tmp_path: Path, providers: list[dict[str, object]]) -> tuple[Snapshot, list[Snapshot], dict[str, int]]:
-    """The slow query's answer, and those of fast ones that were asked and answered while it ran."""
-    async with open_session() as session:
-        run = session.ask(_question(tmp_path, "slow", SLOW), providers, {}, Options())
-        slow = asyncio.create_task(_answer(session, run))
-        fast = []
-        while not slow.done() and len(fast) < 5:
-            other = session.ask(_question(tmp_path, "fast", FAST), providers, {}, Options())
-            fast.append(await _answer(session, other))
-            assert not slow.done(), "the slow one was meant to be slower than this"
-        return await slow, fast, run.reducing.statistics()
-
-
-@pytest.mark.timeout(180)
-async def test_slow_and_fast_share_a_session(tmp_path: Path) -> None:
-    """No value is lost, staging keeps its bound, the fast one answers meanwhile, and each provider has one runner."""
-    providers: list[dict[str, object]] = [
-        {"name": f"here{i}", "reach": "command", "via": "env", "python": sys.executable} for i in range(3)
+async def _both(slow_question: QueryQuestion, fast_question: QueryQuestion) -> _Seen:
+    """Ask the slow one, and fast ones one after the other while it runs."""
+    entries = [
+        {"name": f"here{i}", "reach": "command", "via": "env", "python": sys.executable} for i in range(PROVIDERS)
     ]
-    slow, fast, statistics = await _both(tmp_path, providers)
-    rows = {row["key"]: row["value"] for row in slow.rows_as_maps()}
-    assert slow.complete
-    assert rows["sum"] == EXPECTED * 3
-    window = limits.job_credit(len(providers))
-    assert 0 < statistics["peak_bytes"] <= limits.STAGING_BYTES + len(providers) * window
-    assert len(fast) == 5
-    assert all(each.complete for each in fast)
-    # One runner serves all queries: three supervisors' pids add up to the same sum in the slow query and in the fast.
-    assert rows["pid"] > os.getpid() * 0
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    assert peak_mb < 400
+    async with open_session() as session:
+        run = session.ask(slow_question, entries, {}, Options())
+        slow = asyncio.create_task(_answer(session, run))
+        fast, meanwhile = [], 0
+        for _ in range(FAST_ASKED):
+            fast.append(await _answer(session, session.ask(fast_question, entries, {}, Options())))
+            meanwhile += not slow.done()
+        seen = _Seen(await slow, fast, meanwhile, run.reducing.statistics()["peak_bytes"])
+        await asyncio.to_thread(_measure, seen)
+    return seen
+
+
+def _measure(seen: _Seen) -> None:
+    seen.coordinator_kb = _peak_kb(_coordinator())
+    seen.runners_kb = [_peak_kb(pid) for pid in _runners(seen.slow)]
+
+
+def test_slow_and_fast_share_a_session(tmp_path: Path) -> None:
+    """No value is lost, every hop keeps its bound, the fast ones answer meanwhile, and each provider has one runner."""
+    slow_question = _question(tmp_path, "slow", SLOW)
+    seen = asyncio.run(_both(slow_question, _question(tmp_path, "fast", FAST)))
+    assert seen.slow.complete
+    assert [value for what, _, value in seen.slow.rows if what == "sum"] == [EXPECTED]
+
+    assert seen.meanwhile == FAST_ASKED
+    for fast in seen.fast:
+        assert fast.complete
+        assert [value for *_, value in fast.rows] == [1000] * PROVIDERS
+        assert _runners(fast) == _runners(seen.slow), "one runner a provider serves every query"
+    assert len(_runners(seen.slow)) == PROVIDERS
+
+    # One body a job may go over its credit, so that a frame is never stuck.
+    under_way = PROVIDERS * (limits.job_credit(PROVIDERS) + frames.MAX_FRAME_BYTES)
+    print(f"staged {seen.staged_bytes}, coordinator {seen.coordinator_kb} kB, runners {seen.runners_kb} kB")
+    assert 0 < seen.staged_bytes <= limits.STAGING_BYTES + under_way
+    assert seen.coordinator_kb < 64 * 1024 + under_way // 1024
+    assert max(seen.runners_kb) < 32 * 1024

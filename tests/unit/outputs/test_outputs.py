@@ -179,13 +179,16 @@ def test_text_writes_each_line_once() -> None:
     assert shown(None, one, two, streams=True) == "web1: first\nweb1: second\n"
 
 
-def test_coverage_line_folds_hosts_and_says_why() -> None:
+def test_coverage_lines_fold_hosts_and_say_why() -> None:
     """States with counts; hosts and reasons where there is something to do about them."""
     states: dict[str, tuple[str, str | None]] = {f"web{n:02d}": ("done", None) for n in range(1, 20)}
     states["web20"] = ("unreachable", "connection refused")
     states |= {f"db{n}": ("failed", "access.log is missing") for n in (1, 2, 3)}
-    (line,) = coverage_lines(snapshot([], states=states))
-    assert line == "19 done · 1 unreachable: web20 (connection refused) · 3 failed: db[1-3] (access.log is missing)"
+    assert coverage_lines(snapshot([], states=states)) == [
+        "19 done · 1 unreachable · 3 failed",
+        "unreachable web20: connection refused",
+        "failed db[1-3]: access.log is missing",
+    ]
 
 
 def test_an_unknown_format_is_refused() -> None:
