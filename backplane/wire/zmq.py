@@ -65,7 +65,7 @@ class _Socket:
         self._changed.set()
 
     def _watch(self) -> None:
-        if self._loop is None:
+        if self._loop is None and not self._socket.closed:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(self._socket.fileno(), self._hint)
 
