@@ -1,8 +1,8 @@
 """Raw values into a Python reducer, beside bare pyzmq and msgpack: the CPU seconds of all processes, at most twice.
 
-Ours is the whole product: client, coordinator, runner and the job's child, over pipes, ZeroMQ and credit. The other way is
-the least that could do the same: a producer that packs batches of 1,000 and a DEALER, a ROUTER that unpacks and reduces, with
-nothing between. Both run the same generator and the same reduce.
+Ours is the whole product: client, coordinator, runner and the job's child, over pipes, ZeroMQ and credit. The other way
+is the least that could do the same: a producer that packs batches of 1,000 and a DEALER, a ROUTER that unpacks and
+reduces, with nothing between. Both run the same generator and the same reduce.
 """
 
 from __future__ import annotations

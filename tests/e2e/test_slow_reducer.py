@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def _measure(seen: _Seen) -> None:
     seen.runners_kb = [_peak_kb(pid) for pid in _runners(seen.slow)]
 
 
-def test_slow_and_fast_share_a_session(tmp_path: Path) -> None:
+def test_slow_and_fast_share_a_session(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """No value is lost, every hop keeps its bound, the fast ones answer meanwhile, and each provider has one runner."""
     slow_question = _question(tmp_path, "slow", SLOW)
     seen = asyncio.run(_both(slow_question, _question(tmp_path, "fast", FAST)))
@@ -133,7 +134,9 @@ def test_slow_and_fast_share_a_session(tmp_path: Path) -> None:
 
     # One body a job may go over its credit, so that a frame is never stuck.
     under_way = PROVIDERS * (limits.job_credit(PROVIDERS) + frames.MAX_FRAME_BYTES)
-    print(f"staged {seen.staged_bytes}, coordinator {seen.coordinator_kb} kB, runners {seen.runners_kb} kB")
+    record_property(
+        "kB: staged, coordinator, runners", [seen.staged_bytes // 1024, seen.coordinator_kb, seen.runners_kb]
+    )
     assert 0 < seen.staged_bytes <= limits.STAGING_BYTES + under_way
     assert seen.coordinator_kb < 64 * 1024 + under_way // 1024
     assert max(seen.runners_kb) < 32 * 1024
