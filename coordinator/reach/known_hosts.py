@@ -11,6 +11,7 @@ import fcntl
 import fnmatch
 import hmac
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,6 +26,11 @@ class Line(NamedTuple):
     number: int
     marker: str
     key: str
+
+    @property
+    def place(self) -> str:
+        """For sentences."""
+        return f"{self.path} line {self.number}"
 
 
 class _Hashed(NamedTuple):
@@ -132,6 +138,30 @@ def add(path: str, host: str, port: int, key: str) -> None:
         os.write(fd, b"\n" * torn + f"{entry(host, port)} {key}\n".encode())
     finally:
         os.close(fd)
+
+
+def changed(name: str, shown: str, known: Sequence[Line]) -> str:
+    """The sentence about a host whose key is another one than we know.
+
+    Args:
+        name: as `entry` gives it.
+        shown: the key that it showed: its kind, a blank, its fingerprint.
+        known: the lines that speak of it.
+    """
+    kind = shown.partition(" ")[0]
+    line = next((line for line in known if line.key.startswith(f"{kind} ")), known[0])
+    return (
+        f"its host key has CHANGED to {shown}: {line.place} has another. If that was meant, remove that line "
+        f"(ssh-keygen -R '{name}' -f {line.path}); if not, somebody is in between"
+    )
+
+
+def unknown(name: str, shown: str, path: str) -> str:
+    """The sentence about a host of which no line speaks; the arguments are those of `changed`."""
+    return (
+        f"its host key ({shown}) is not known: no line for {name} in {path}. "
+        "Add it, connect once with ssh, or use --host-key accept-new"
+    )
 
 
 def _matches(name: str, patterns: list[str]) -> bool:

@@ -18,7 +18,6 @@ import contextlib
 import getpass
 import os
 import shlex
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,7 +30,8 @@ from asyncssh.config import SSHClientConfig
 from backplane.wire.errors import ReachError
 from coordinator.reach.base import Channel, Exit, Receiver, Tail, place
 from coordinator.reach.destination import Config, Destination, destination
-from coordinator.reach.known_hosts import MARKERS, KnownHosts, Line, add
+from coordinator.reach.known_hosts import MARKERS, KnownHosts, Line, add, changed, entry, unknown
+from coordinator.reach.tcp import connect
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 
@@ -332,7 +332,7 @@ async def _log_in(
     sock = None
     if tunnel is None and to.proxy_command is None:
         receiver.at_stage(f"connecting to {where} at {to}")
-        sock = await _connect(to, options.connect_s, where)
+        sock = await connect(to, options.connect_s, where)
     receiver.at_stage(f"waiting for the SSH login at {where}")
     try:
         async with asyncio.timeout(options.login_s):
@@ -426,50 +426,6 @@ async def _start(
     return channel
 
 
-async def _connect(to: Destination, connect_s: float, where: str) -> socket.socket:
-    """A TCP connection: each of the host's addresses in turn, within one deadline.
-
-    Raises:
-        ReachError: which of the ways in which this fails it was.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(connect_s):
-            found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
-            for left in range(len(found), 0, -1):
-                family, kind, protocol, _, address = found[-left]
-                try:
-                    return await _connect_one(family, kind, protocol, address, connect_s / left if left > 1 else None)
-                except (OSError, TimeoutError):
-                    if left == 1:
-                        raise
-    except socket.gaierror as exc:
-        if exc.errno == socket.EAI_AGAIN:
-            raise ReachError(f"{to.host} does not resolve: no name server answers") from exc
-        raise ReachError(f"{to.host} does not resolve: check the spelling or ssh_config", retry=False) from exc
-    except TimeoutError:
-        raise ReachError(f"{where}: no answer from {to} within {connect_s:g} s (TCP connect)") from None
-    except ConnectionRefusedError:
-        raise ReachError(f"{where}: {to} refuses connections; is sshd running there?") from None
-    except OSError as exc:
-        raise ReachError(f"{where}: cannot connect to {to}: {_words(exc)}") from exc
-    raise ReachError(f"{to.host} has no address", retry=False)
-
-
-async def _connect_one(
-    family: int, kind: int, protocol: int, address: tuple[object, ...], deadline_s: float | None
-) -> socket.socket:
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        async with asyncio.timeout(deadline_s):
-            await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def _login_failure(exc: Exception, to: Destination, where: str, guard: _Guard, options: ReachOptions) -> ReachError:
     """What asyncssh raised, in its class and in plain words."""
     if isinstance(exc, ReachError):
@@ -488,7 +444,7 @@ def _login_failure(exc: Exception, to: Destination, where: str, guard: _Guard, o
     if isinstance(exc, asyncssh.ChannelOpenError):
         return ReachError(f"{where}: the jump host {to.jump} cannot connect to {to}: {exc.reason}")
     if isinstance(exc, asyncssh.KeyExchangeFailed):
-        hint = f" (known: {_line_of(guard.known[0])})" if guard.known else ""
+        hint = f" (known: {guard.known[0].place})" if guard.known else ""
         return ReachError(f"{where}: no common SSH algorithms: {exc.reason}{hint}", retry=False)
     if isinstance(exc, (asyncssh.ProtocolNotSupported, asyncssh.ProtocolError)):
         return ReachError(
@@ -501,30 +457,13 @@ def _login_failure(exc: Exception, to: Destination, where: str, guard: _Guard, o
 
 
 def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, where: str, guard: _Guard) -> str:
-    own = to.known_hosts[0]
     if guard.shown is None:
         return f"{where}: its host key is not to be trusted: {exc.reason}"
     shown = f"{guard.shown.get_algorithm()} {guard.shown.get_fingerprint()}"
-    same_kind = [line for line in guard.known if line.key.startswith(f"{guard.shown.get_algorithm()} ")]
+    entry_name = entry(to.host_key_name, to.port)
     if guard.known:
-        line = (same_kind or guard.known)[0]
-        return (
-            f"{where}: its host key has CHANGED to {shown}: {_line_of(line)} has another. "
-            f"If that was meant, remove that line (ssh-keygen -R '{_name_of(to)}' -f {line.path}); "
-            "if not, somebody is in between"
-        )
-    return (
-        f"{where}: its host key ({shown}) is not known: no line for {_name_of(to)} in {own}. "
-        "Add it, connect once with ssh, or use --host-key accept-new"
-    )
-
-
-def _name_of(to: Destination) -> str:
-    return to.host_key_name if to.port == 22 else f"[{to.host_key_name}]:{to.port}"
-
-
-def _line_of(line: Line) -> str:
-    return f"{line.path} line {line.number}"
+        return f"{where}: {changed(entry_name, shown, guard.known)}"
+    return f"{where}: {unknown(entry_name, shown, to.known_hosts[0])}"
 
 
 def _public(line: Line) -> list[asyncssh.SSHKey]:
