@@ -136,9 +136,11 @@ class Log:
         """Goes on from a position, if this is the file that it was taken in."""
         try:
             first, offset, tail = unpackb(position)
-        except ValueError:
+        except (TypeError, ValueError):
             return False
-        if offset > self.size or (first and first != self._first_hash()) or tail != self._tail_hash(offset):
+        if type(offset) is not int or not 0 <= offset <= self.size:
+            return False
+        if (first and first != self._first_hash()) or tail != self._tail_hash(offset):
             return False
         self._rewind(offset)
         return True

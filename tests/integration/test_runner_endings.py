@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def pythons() -> list[str]:
 
 
 @pytest.fixture(params=pythons(), ids=lambda version: f"python{version}")
-def link(request: pytest.FixtureRequest) -> RunnerLink:
+def link(request: pytest.FixtureRequest) -> Iterator[RunnerLink]:
     """A runner."""
     with RunnerLink(str(at_hand()[request.param])) as runner:
         yield runner
@@ -74,7 +75,10 @@ def test_a_map_without_lines_is_drained(link: RunnerLink, name: str) -> None:
 
 def test_a_drained_map_may_still_yield_its_totals(link: RunnerLink) -> None:
     """Without lines in a `finally`, with lines behind the loop, which sees the end of its lines."""
-    bare = "import time\ndef map():\n    try:\n        yield 'begun'\n        time.sleep(600)\n    finally:\n        yield 'total'\n"
+    bare = (
+        "import time\ndef map():\n    try:\n        yield 'begun'\n        time.sleep(600)\n"
+        "    finally:\n        yield 'total'\n"
+    )
     ticking = (
         "def map(lines):\n    n = 0\n    for _ in lines:\n        n += 1\n        yield 'begun'\n    yield 'total'\n"
     )
@@ -111,7 +115,10 @@ def test_a_map_with_lines_ends_in_the_middle_of_a_block(link: RunnerLink, tmp_pa
 
 def test_who_does_not_drain_is_killed(link: RunnerLink) -> None:
     """A map that swallows the drain is killed after three seconds, with a reason."""
-    text = "def map():\n    yield 1\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass\n"
+    text = (
+        "def map():\n    yield 1\n    while True:\n        try:\n            while True: pass\n"
+        "        except BaseException: pass\n"
+    )
     link.start(1, script(text, lines=False, every_s=0.1))
     link.until(lambda: bool(link.values()), "a value")
     link.cancel(1)
@@ -151,7 +158,10 @@ def test_what_a_finished_map_left_behind_dies(link: RunnerLink) -> None:
 
 def test_too_many_processes_are_killed(link: RunnerLink) -> None:
     """The limit counts the job's whole tree."""
-    text = "import os, time\ndef map():\n    for _ in range(20):\n        if os.fork() == 0: time.sleep(600)\n    time.sleep(600)\n    yield\n"
+    text = (
+        "import os, time\ndef map():\n    for _ in range(20):\n        if os.fork() == 0: time.sleep(600)\n"
+        "    time.sleep(600)\n    yield\n"
+    )
     link.start(1, script(text, lines=False), limits={"processes": 10})
     end = link.end()
     assert (end["state"], end["reason"]) == ("killed", "more than 10 processes")
@@ -195,7 +205,10 @@ def test_credit_blocks_and_resumes_to_the_byte(link: RunnerLink) -> None:
     granted = 100_000
     link.start(1, script(text, lines=False), granted=granted)
     while not link.of(frames.END):
-        link.until(lambda: bool(link.of(frames.END)) or link.spent.get(1, 0) >= granted, "the credit to be spent")
+        link.until(
+            lambda granted=granted: bool(link.of(frames.END)) or link.spent.get(1, 0) >= granted,
+            "the credit to be spent",
+        )
         beats = len(link.of(frames.BEAT, 0))
         link.until(lambda beats=beats: len(link.of(frames.BEAT, 0)) > beats, "a beat in spite of it")
         assert link.spent[1] < granted + frames.MAX_FRAME_BYTES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,14 +30,14 @@ def map(lines):
 
 
 @pytest.fixture(params=at_hand(), ids=lambda version: f"python{version}")
-def link(request: pytest.FixtureRequest) -> RunnerLink:
+def link(request: pytest.FixtureRequest) -> Iterator[RunnerLink]:
     """A runner on each Python at hand."""
     with RunnerLink(str(at_hand()[request.param])) as runner:
         yield runner
 
 
 @pytest.fixture
-def any_link() -> RunnerLink:
+def any_link() -> Iterator[RunnerLink]:
     """A runner on the oldest Python at hand, for what does not differ between them."""
     with RunnerLink(str(next(iter(at_hand().values())))) as runner:
         yield runner
@@ -168,7 +170,8 @@ MEMORY = {
     "in the map": "def map(lines):\n    yield 1\n    held = []\n    while True:\n        held.append('x' * 1000000)\n",
     "at once": "def map(lines):\n    yield 1\n    return bytearray(1 << 34)\n",
     "again and again": (
-        "def map(lines):\n    yield 1\n    held = []\n    while True:\n        try:\n            held.append('x' * 100000)\n"
+        "def map(lines):\n    yield 1\n    held = []\n    while True:\n"
+        "        try:\n            held.append('x' * 100000)\n"
         "        except MemoryError:\n            held.append(held[:])\n"
     ),
 }
@@ -250,7 +253,7 @@ def test_syntax_that_is_too_new_names_the_python(any_link: RunnerLink, log: Path
         ("def map(lines):\n    for line in lines: pass\n", []),
         ("import builtins\ndef map(lines):\n    return builtins.map(len, lines)\n", [6] * 10),
         (
-            "def map(lines):\n    first = next(lines)\n    yield first\n    yield lines.path[-7:]\n",
+            "def map(lines):\n    yield next(lines)\n    yield lines.path[-7:]\n",
             ["line 0", "app.log"],
         ),
         ("def map(lines):\n    yield lines.provider.name\n    yield lines.path\n", ["p1", None]),
@@ -328,7 +331,7 @@ def test_ticks_tick_at_once_and_then_in_rhythm(link: RunnerLink) -> None:
     link.cancel(1)
     assert link.end()["drained"] is True
     ticks = link.values()
-    assert all(0.05 < b - a < 5 for a, b in zip(ticks, ticks[1:], strict=False))
+    assert all(0.05 < b - a < 5 for a, b in itertools.pairwise(ticks))
 
 
 def test_feed_is_read_within_its_window(link: RunnerLink) -> None:
@@ -338,7 +341,7 @@ def test_feed_is_read_within_its_window(link: RunnerLink) -> None:
     data = line * 20_000
     sent = 0
     while sent < len(data):
-        link.until(lambda: max([f.header["granted"] for f in link.of(frames.CREDIT)], default=0) > sent, "a grant")
+        link.until(lambda sent=sent: any(f.header["granted"] > sent for f in link.of(frames.CREDIT)), "a grant")
         granted = max(f.header["granted"] for f in link.of(frames.CREDIT))
         assert granted <= sent + (256 << 10)
         chunk = data[sent : min(granted, sent + 50_000)]

@@ -1,0 +1,103 @@
+"""The payload: small, complete, compilable by whoever must, and the same code as at home."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import shlex
+import sys
+import types
+import zlib
+
+import pytest
+
+import provider.runner
+from provider import ship
+from provider.runner import boot
+
+
+def shipped() -> dict[str, tuple[bool, str]]:
+    """The modules in the payload, by running its head without its entry."""
+    source = zlib.decompress(ship.payload()).decode()
+    call = ast.parse(source).body[-1]
+    assert isinstance(call, ast.Expr)
+    assert isinstance(call.value, ast.Call)
+    found: dict[str, tuple[bool, str]] = ast.literal_eval(call.value.args[0])
+    return found
+
+
+def test_the_payload_keeps_its_budget() -> None:
+    """32 KiB compressed, and the size is printed by the module itself."""
+    assert len(ship.payload()) <= ship.BUDGET_BYTES
+    assert ship.main() == 0
+
+
+def test_all_of_the_runner_travels() -> None:
+    """Each module of the runner and nothing else, packages as packages."""
+    modules = {name for _, name, _ in pkgutil.walk_packages(provider.runner.__path__, "provider.runner.")}
+    assert set(shipped()) == modules - {"provider.runner.boot"} | {"provider", "provider.runner"}
+    assert shipped()["provider.runner.aggregates"][0] is True
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_stripping_changes_no_code(name: str) -> None:
+    """Without comments and docstrings a module is the same code, each statement on its line."""
+    path = importlib.import_module(name).__file__
+    assert path is not None
+    with open(path, encoding="utf-8") as file:
+        original = ast.parse(file.read())
+    travelling = ast.parse(shipped()[name][1])
+    for tree in (original, travelling):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
+    assert ast.dump(original) == ast.dump(travelling)
+    assert [n.lineno for n in ast.walk(original) if isinstance(n, ast.stmt)] == [
+        n.lineno for n in ast.walk(travelling) if isinstance(n, ast.stmt)
+    ]
+
+
+def test_old_pythons_can_read_the_head() -> None:
+    """The head compiles by Python 3.4's grammar, up to the point where it says that this is too old."""
+    head = zlib.decompress(ship.payload()).decode()
+    ast.parse(head, feature_version=(3, 4))
+    assert "f'" not in head.partition("\nboot(")[0]
+
+
+@pytest.mark.parametrize("version", [(3, 4), (3, 5)])
+def test_too_old_is_said_and_recognised(
+    version: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the head prints on an old Python is what `too_old` knows."""
+    monkeypatch.setattr(sys, "version_info", (*version, 2, "final", 0))
+    with pytest.raises(SystemExit) as stopped:
+        boot.boot({}, "provider.runner.main")
+    assert stopped.value.code == boot.TOO_OLD_STATUS
+    said = ship.too_old(capsys.readouterr().err.encode())
+    assert said == f"its python3 is Python {version[0]}.{version[1]}, and 3.6 or newer is needed"
+    assert ship.too_old(b"python3: command not found") is None
+
+
+def test_the_commands_are_what_shells_and_loaders_take() -> None:
+    """One line of Python, one string for a shell that takes its place, both for any interpreter's path."""
+    assert "\n" not in ship.loader(7)
+    assert "'" not in ship.loader(7)
+    assert shlex.split(ship.remote_command("/opt/my python")) == ["exec", *ship.argv("/opt/my python")]
+    assert ship.argv()[-1] == ship.loader(len(ship.payload()))
+
+
+def test_modules_are_imported_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The importer makes packages and modules, compiles at first import, and shows its source to tracebacks."""
+    sources = {"lr_a": (True, ""), "lr_a.b": (False, "x = 1\ndef run():\n    raise LookupError\n")}
+    monkeypatch.setattr(sys, "meta_path", [boot.Importer(sources), *sys.meta_path])
+    for name in sources:
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        del sys.modules[name]
+    module = importlib.import_module("lr_a.b")
+    assert (module.x, module.__loader__.get_source("lr_a.b")) == (1, sources["lr_a.b"][1])
+    with pytest.raises(LookupError) as raised:
+        module.run()
+    assert str(raised.traceback[-1].path) == "logreduce:/lr_a/b.py" or "logreduce:" in str(raised.traceback[-1].path)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("lr_a.c")
