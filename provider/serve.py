@@ -300,17 +300,18 @@ class Runner(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._process = cast(asyncio.SubprocessTransport, transport)
         self._stdin = cast(asyncio.WriteTransport, self._process.get_pipe_transport(0))
-        # What an interpreter has to say that does not start is the channel's. Some of it may have been read already.
-        self.pause(True)
 
     def attach(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         """Run for this channel from now on."""
         self._channel = channel
-        self._stdin.write(ship.payload())
         for fd, data in self._early:
             self.pipe_data_received(fd, data)
         self._early.clear()
-        self.pause(False)
+        if self._over:
+            self._leave(channel)
+        else:
+            self._stdin.write(ship.payload())
+            self.pause(False)
 
     def write(self, data: bytes) -> None:
         """Bytes from the channel."""
@@ -347,8 +348,9 @@ class Runner(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if self._channel is None:
-            if not self._detached:
+            if not self._detached:  # an interpreter that does not start says why to a channel that is not ready yet
                 self._early.append((fd, data))
+                self.pause(True)
         elif fd == 1:
             self._release()
             self._channel.write(data)
@@ -383,7 +385,10 @@ class Runner(asyncio.SubprocessProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         if self._channel is not None:
-            status = self._process.get_returncode() or 0
-            self._channel.exit(status if status >= 0 else 128 - status)
+            self._leave(self._channel)
         self._process.close()
         self._on_end(self)
+
+    def _leave(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
+        status = self._process.get_returncode() or 0
+        channel.exit(status if status >= 0 else 128 - status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -179,14 +180,44 @@ async def test_runner_has_a_login_environment(tmp_path: Path, monkeypatch: pytes
         assert "SOME_TOKEN=secret" not in lines
 
 
+@pytest.mark.parametrize("words", ["", "no such thing\n"])
+async def test_runner_that_ends_at_once(tmp_path: Path, words: str) -> None:
+    """A runner that is over before its channel is ready still says its last words and its status there."""
+    script = f"printf '{words}' >&2; exit 3"
+    async with resident(tmp_path, stand_in(tmp_path, script)) as server, connect(server) as client:
+        runner = await server.runner()
+        await eventually(lambda: bool(pids(tmp_path)) and (bool(words) or server.sessions == 0))
+
+        async def over() -> serve.Runner:
+            return runner
+
+        server.runner = over  # type: ignore[method-assign]
+        reader = await session(client)
+        await reader.until(lambda: reader.closed)
+        assert reader.errors.decode() == words
+        assert reader.channel.get_exit_status() == 3
+
+
 async def test_haste_loses_nothing(tmp_path: Path) -> None:
     """What a client sends before the runner's first byte waits, so that a loader that reads ahead cannot swallow it."""
-    size = len(PAYLOAD)
-    loader = f'head -c {size} >/dev/null; while [ ! -e "{tmp_path}/go" ]; do sleep 0.01; done; echo hello; exec cat'
-    async with resident(tmp_path, stand_in(tmp_path, loader)) as server, connect(server) as client:
+    swallow = (
+        f"import os, time\nleft = {len(PAYLOAD)}\n"
+        "while left:\n"
+        "    left -= len(os.read(0, left))\n"
+        "os.set_blocking(0, False)\n"
+        f"while not os.path.exists({str(tmp_path / 'go')!r}):\n"
+        "    time.sleep(0.01)\n"
+        "    try: os.read(0, 1 << 20)\n"
+        "    except BlockingIOError: pass\n"
+        "os.set_blocking(0, True)\n"
+    )
+    (tmp_path / "swallow.py").write_text(swallow)
+    script = f"{sys.executable} -S {tmp_path}/swallow.py; echo hello; exec cat"
+    async with resident(tmp_path, stand_in(tmp_path, script)) as server, connect(server) as client:
         reader = await session(client)
         reader.channel.write(b"first " * 100_000)
-        await eventually(lambda: bool(pids(tmp_path)))
+        other = await session(client)  # the server has seen what was sent before it answers this
+        other.channel.close()
         (tmp_path / "go").touch()
         await reader.until(lambda: len(reader.received) == 6 + 600_000)
         assert bytes(reader.received) == b"hello\n" + b"first " * 100_000
@@ -347,6 +378,7 @@ async def test_sessions_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 async def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers who connect and say nothing cannot hold more than their bound of connections."""
     monkeypatch.setattr(serve, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(serve, "LOGIN_S", 1000.0)  # what ends the fourth is not its login's deadline
     async with resident(tmp_path) as server:
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(4)]
         async with asyncio.timeout(DEADLINE_S):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 from backplane.cli.durations import seconds
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: The query that is asked: a name of the library, as in ``logreduce run demo-status``.
 QUERY = "demo-status"
+#: Twice as often as `run` does: there is something to see at once, and only seconds to see it.
+EVERY = "1s"
 #: Each provider is a runner of some 15 MB and a handful of descriptors, all on this machine.
 MOST = 200
 
@@ -34,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--keep", action="store_true", help="stay up afterwards, say what to try next, keep the logs")
-    parser.add_argument(
-        "-o", dest="output", choices=("table", "json", "jsonl", "csv"), default="table", help="form of the answer"
-    )
+    parser.add_argument("-o", "--output", choices=("table", "json", "jsonl", "csv"), help="form of the answer")
 
 
 def _count(text: str) -> int:
@@ -51,35 +52,41 @@ def run(args: argparse.Namespace) -> int:
     from backplane.cli.demo.farm import farm
 
     with farm(args.providers, seed=args.seed, keep=args.keep) as hosts:
+        _say(f"{args.providers} hosts are up; asking them `{QUERY}` for {args.for_s:g} s (Ctrl-C ends it)\n")
         status = _ask(hosts.places, args.for_s, args.output)
         if args.keep:
             _stay(hosts)
     return status
 
 
+def _say(text: str) -> None:
+    sys.stdout.flush()  # the answer first: it may be a file's or a pipe's whole content
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
 def _stay(hosts: Farm) -> None:
     """Say what to try, and wait for Ctrl-C."""
-    import sys
-
     from backplane.cli.demo import trying
 
-    sys.stdout.flush()  # the answer first: it may be a file's or a pipe's whole content
-    sys.stderr.write(trying.text(hosts.places))
-    sys.stderr.flush()
+    _say(trying.text(hosts.places))
     with contextlib.suppress(KeyboardInterrupt):
         hosts.wait()
 
 
-def _ask(places: Places, for_s: float, output: str) -> int:
+def _ask(places: Places, for_s: float, output: str | None) -> int:
     """The query, as ``logreduce run`` would ask it."""
     from backplane.cli import run as run_verb
     from backplane.cli import targets
     from backplane.cli.demo.question import FromTheBeginning
     from backplane.cli.demo.trying import reach
 
+    words = [QUERY, "-a", *reach(places), "--private", "--follow", "--for", f"{for_s}s", "--every", EVERY]
+    if output:
+        words += ["-o", output]
     parser = argparse.ArgumentParser(prog="logreduce run", allow_abbrev=False)
     run_verb.add_arguments(parser)
-    options = parser.parse_args([QUERY, "-a", *reach(places), "--follow", "--for", f"{for_s}s", "-o", output])
+    options = parser.parse_args(words)
     selection = targets.selection(options)
     question = FromTheBeginning(run_verb.load_question(options, selection))
     return run_verb.execute(question, selection, run_verb.plan(options, question))

@@ -5,6 +5,7 @@ Knows the options of `logreduce run` and the demo's queries. Prints nothing.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -13,8 +14,11 @@ from backplane.cli.demo.places import Places
 
 
 def reach(places: Places) -> list[str]:
-    """The options that reach the demo's hosts; the inventory says the rest, the key included."""
-    return ["-i", str(places.inventory), "--known-hosts", str(places.known_hosts)]
+    """The options that reach the demo's hosts; the inventory says the rest, the key included.
+
+    The user's own ssh_config is left out: a jump host for everything would be one for these, too.
+    """
+    return ["-i", str(places.inventory), "--known-hosts", str(places.known_hosts), "--ssh-config", os.devnull]
 
 
 def commands(places: Places) -> list[tuple[str, str]]:
