@@ -14,12 +14,16 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from backplane.reduce.answer import Answer, Instruction
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
 from backplane.wire.messages import Message
+
+
+#: What a reduce may take for the message that it is at, when its query is over.
+JOIN_S: Final = 5.0
 
 
 class Outcome(NamedTuple):
@@ -92,13 +96,13 @@ class Reducing:
             self._wake.notify()
         return await future
 
-    async def close(self, timeout_s: float = 5.0) -> None:
-        """End the thread, without applying what is still staged."""
+    async def close(self, join_s: float) -> None:
+        """End the thread, without applying what is still staged; it may take so long to finish what it applies."""
         with self._wake:
             self._closing = True
             self._staged.clear()
             self._wake.notify()
-        await asyncio.to_thread(self._thread.join, timeout_s)
+        await asyncio.to_thread(self._thread.join, join_s)
 
     def _work(self) -> None:
         try:

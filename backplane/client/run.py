@@ -160,11 +160,11 @@ class Run:
             self.reducing.put(name, State(query=self.query_id, provider=name, state=state, reason=reason), 0)
         self._finished.set()
 
-    async def close(self) -> None:
+    async def close(self, join_s: float) -> None:
         """End the reducer's thread and the feeder."""
         if self._feeder:
             self._feeder.close()
-        await self.reducing.close()
+        await self.reducing.close(join_s)
 
     # -- what arrives
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from backplane.client.private import Private, private_coordinator
+from backplane.client.reducing import JOIN_S
 from backplane.client.run import Run
 from backplane.client.spec import Options, Question
 from backplane.wire import codec, limits
@@ -64,14 +65,19 @@ class Session:
         if self._lost is None:
             self._dealer.send(list(codec.encode(message)))
 
-    async def release(self, run: Run) -> None:
+    async def close(self, join_s: float) -> None:
+        """Release every run; a reducer's thread may take so long to end, and is left behind if it does not."""
+        for run in list(self._runs.values()):
+            await self.release(run, join_s)
+
+    async def release(self, run: Run, join_s: float = JOIN_S) -> None:
         """Forget a run: what it still has running is aborted."""
         self.send(Cancel(query=run.query_id, mode="abort"))
         self._runs.pop(run.query_id, None)
         for job in [job for job, owner in self._jobs.items() if owner is run]:
             del self._jobs[job]
             self._inbox.forget(job)
-        await run.close()
+        await run.close(join_s)
 
     async def handshake(self) -> None:
         """Exchange hellos.
@@ -173,9 +179,12 @@ async def open_session(address: str | None = None, *, verbose: bool = False) -> 
                 if private:
                     own.append(tasks.create_task(session.watch(private)))
                 yield session
+                await session.close(JOIN_S)
             except Exception as exc:  # the body's own: a task group would hand it on inside an ExceptionGroup
                 failure = exc
             finally:
+                # After an abort nobody waits for a reduce that may never return.
+                await session.close(0)
                 for task in own:
                     task.cancel()
         if failure:

@@ -137,8 +137,7 @@ def test_parameters_are_set(tmp_path: Path) -> None:
         ('"collect"', [("a", [1, 4]), ("b", [7])]),
         ("def reduce(a, b):\n    return a * 10 + b", [("a", 14), ("b", 7)]),
         (
-            "class Reduce:\n    seen = 0\n    def add(self, key, value):\n        self.seen += 1\n"
-            "    def rows(self):\n        return [{'seen': self.seen}]",
+            "class Reduce:\n    n = 0\n    def add(self, k, v): self.n += 1\n    def rows(self): return [self.n]",
             [(3,)],
         ),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from tests.rigs.program import call, reach
@@ -74,7 +75,10 @@ def test_command_lines(tmp_path: Path, args: list[str], parts: list[str]) -> Non
 
 def test_a_name_that_does_not_resolve(tmp_path: Path) -> None:
     """The provider is unreachable at once, since another try would not help; nobody else is: status 4."""
-    done = call("run", "http-status", "-w", "no-such-host.invalid", "-o", "json", cwd=tmp_path)
+    key = tmp_path / "id_test"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(key)
+    key.chmod(0o600)
+    done = call("run", "http-status", "-w", "no-such-host.invalid", "--identity", key, "-o", "json", cwd=tmp_path)
     assert done.status == 4, done.err
     assert done.states == {"no-such-host.invalid": "unreachable"}
     assert "does not resolve" in done.reason("no-such-host.invalid")
@@ -103,7 +107,8 @@ def test_a_value_that_cannot_travel(tmp_path: Path) -> None:
 
 def test_a_remote_traceback_shows_file_line_and_text(tmp_path: Path) -> None:
     """As Python itself would show it here, and nothing of ours in it."""
-    source = "def map(lines):\n    for line in lines:\n        yield check(line)\n\n\ndef check(line):\n    return {}[line]\n"
+    source = "def map(lines):\n    for line in lines:\n        yield check(line)\n\n"
+    source += "\ndef check(line):\n    return {}[line]\n"
     (tmp_path / "x.log").write_text("gone\n")
     status, err = _ask(tmp_path, source, "x.log")
     assert status == 3
