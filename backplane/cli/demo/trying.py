@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 from backplane.cli.demo.places import Places
 
@@ -33,10 +34,11 @@ def commands(places: Places) -> list[tuple[str, str]]:
 
 
 def _program() -> list[str]:
-    """How this program is started: by its name only where a shell would find it."""
-    if shutil.which("logreduce"):
-        return ["logreduce"]
-    return [sys.executable, "-P", "-m", "backplane.cli.main"]
+    """How this very program is started: by its name only where a shell would find no other one."""
+    beside = Path(sys.executable).with_name("logreduce")
+    if not beside.exists():
+        return [sys.executable, "-P", "-m", "backplane.cli.main"]
+    return ["logreduce"] if shutil.which("logreduce") == str(beside) else [str(beside)]
 
 
 def text(places: Places) -> str:
