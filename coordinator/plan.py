@@ -347,7 +347,7 @@ class Plan:
 
     def _lost(self, event: LinkLost) -> None:
         target = self._targets.get(event.provider)
-        if target is None or target.over or not target.job:
+        if target is None or not target.job:
             return
         self._drop_job(target)
         if target.started:

@@ -21,8 +21,9 @@ def inventory(tmp_path: Path, data: Any) -> str:
 
 def test_a_target_is_a_provider_and_its_port_is_ignored(tmp_path: Path) -> None:
     """An exporter's port says nothing about sshd."""
-    path = inventory(tmp_path, [{"targets": ["web01:9100", "[2001:db8::1]:9100", "db1"]}])
-    assert file_sd.read(path) == [Provider("web01"), Provider("2001:db8::1"), Provider("db1")]
+    path = inventory(tmp_path, [{"targets": ["web01:9100", "[2001:db8::1]:9100", "2001:db8::2", "db1"]}])
+    names = [provider.name for provider in file_sd.read(path)]
+    assert names == ["web01", "2001:db8::1", "2001:db8::2", "db1"]
 
 
 def test_our_labels_become_fields_and_the_others_stay(tmp_path: Path) -> None:

@@ -133,6 +133,14 @@ def test_the_end_of_the_wait_names_the_last_failure_or_the_stage() -> None:
     assert reports(plan.handle(LinkFailed(11.0, "hangs", "late"))) == []
 
 
+def test_a_wake_up_that_comes_early_is_asked_for_again() -> None:
+    """A loop's timer may fire a moment before its time."""
+    plan = new("a", wait_s=10.0)
+    assert plan.handle(LinkTrying(1.0, "a", "connecting"))[1:] == []
+    assert plan.handle(TimePassed(9.999)) == [WakeAt(10.0)]
+    assert reports(plan.handle(TimePassed(10.0))) == [("unreachable", "still connecting")]
+
+
 def test_a_failure_after_the_wait_is_not_tried_again() -> None:
     """A link that broke before its job began counts as a failed attempt; after the wait there are no more."""
     plan = new("a", wait_s=10.0)
