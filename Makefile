@@ -10,7 +10,7 @@ CODE := backplane coordinator provider tests requirements
 ARGS ?=
 
 .PHONY: help setup demo test check bench wheel clean pytest portable
-.PHONY: lint format types layers oldest spelling project payload
+.PHONY: reference lint format types layers oldest spelling project payload
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ payload: setup
 
 pytest: setup
 	@$(PYTHON) -m pytest -rs --continue-on-collection-errors
+
+reference: setup ## write docs/reference/cli.md from the program
+	@$(PYTHON) -m tests.docs.cli_reference
 
 portable: setup
 	@$(PYTHON) -m pytest -q --hide-linux --continue-on-collection-errors tests/unit tests/property tests/integration

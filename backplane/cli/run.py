@@ -73,7 +73,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
     # A tick or a map() may have no end of its own either, but a host that is down must not keep others from being told.
     wait_s = args.wait if args.wait is not None or args.follow else limits.WAIT_S
     return Plan(
-        show=shown.show(args, streams=question.streams),
+        show=shown.show(args, streams=question.streams, title=question.title),
         for_s=args.for_s,
         wait_s=wait_s,
         filter_s=args.filter_timeout,

@@ -65,7 +65,7 @@ def limit(text: str) -> Limit:
     return Limit(int(found[1]) if found[1] else None, size)
 
 
-def show(args: argparse.Namespace, *, streams: bool) -> Show:
+def show(args: argparse.Namespace, *, streams: bool, title: str) -> Show:
     """The shower that the options and the streams ask for."""
     from backplane.client.outputs import choose
 
@@ -77,6 +77,7 @@ def show(args: argparse.Namespace, *, streams: bool) -> Show:
         size=shutil.get_terminal_size,
         color=not os.environ.get("NO_COLOR"),
         streams=streams,
+        title=title,
     )
     every_s = min(args.every, _STREAM_EVERY_S) if streams and args.output is None else args.every
     return Show(

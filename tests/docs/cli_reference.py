@@ -79,7 +79,8 @@ def _row(action: argparse.Action) -> str:
     names = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.metavar or action.dest}`"
     if action.option_strings and action.nargs != 0:
         names += f" `{_operand(action)}`"
-    default = "" if action.default in (None, False, [], argparse.SUPPRESS) else f"`{action.default}`"
+    shown = isinstance(action.default, (str, int, float)) and action.default not in (False, argparse.SUPPRESS)
+    default = f"`{action.default}`" if shown else ""
     return f"| {names} | {_escaped((action.help or '') % vars(action))} | {default} |"
 
 

@@ -25,6 +25,7 @@ def make(
     size: Size = lambda: (80, 24),
     color: bool = True,
     streams: bool = False,
+    title: str = "",
 ) -> Output:
     """An output.
 
@@ -35,6 +36,7 @@ def make(
         size: its columns and lines.
         color: False where the user wants none.
         streams: the query has no reduce, so its rows are lines in the order of arrival.
+        title: what is asked, for people.
 
     Raises:
         UsageError: there is no such format.
@@ -48,5 +50,5 @@ def make(
     if name == "csv":
         return Csv(out, isatty=isatty)
     if name in (None, "table"):
-        return LiveTable(out, size, color=color) if isatty else PlainTable(out)
+        return LiveTable(out, size, color=color, title=title) if isatty else PlainTable(out)
     raise UsageError(f"there is no output {name!r}; there are {', '.join(FORMATS)}")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table as RichTable
 
-#: Lines of a live table that hold no row: header, rule, coverage, the cursor.
-_FRAME_LINES = 5
+#: Lines of a live table that hold no row: title, header, rule, coverage, the cursor.
+_FRAME_LINES = 6
 
 
 class PlainTable:
@@ -64,14 +64,16 @@ class LiveTable:
         out: the terminal.
         size: its columns and lines.
         color: False where the user wants none (NO_COLOR).
+        title: stands above the table while it grows, and above the final one.
     """
 
     live = True
 
-    def __init__(self, out: TextIO, size: Size, *, color: bool = True) -> None:
+    def __init__(self, out: TextIO, size: Size, *, color: bool = True, title: str = "") -> None:
         self._out = out
         self._size = size
         self._color = color
+        self._title = harmless(title)
         self._display: Live | None = None
 
     def show(self, snapshot: Snapshot) -> None:
@@ -120,7 +122,9 @@ class LiveTable:
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[RichTable | Text] = [_table(snapshot, most)] if snapshot.columns else []
+        parts: list[RichTable | Text] = [Text(self._title, style="bold")] if self._title else []
+        if snapshot.columns:
+            parts.append(_table(snapshot, most))
         if len(snapshot.rows) > most:
             parts.append(Text(f"... {len(snapshot.rows) - most} more rows", style="dim"))
         style = "green" if snapshot.complete and not snapshot.inexact else "yellow" if snapshot.final else "dim"

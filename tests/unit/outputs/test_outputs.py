@@ -94,7 +94,7 @@ def test_live_table_is_cut_to_the_terminal_until_it_is_final() -> None:
     """While it grows it never outgrows the terminal; the final one has every row."""
     many = [(f"key{number:03d}", number) for number in range(100)]
     growing = shown("table", snapshot(many, final=False), isatty=True, size=lambda: (60, 20))
-    assert "... 87 more rows" in growing
+    assert "... 88 more rows" in growing
     assert growing.count("\n") < 2 * 20  # drawn once more when it is taken away
     assert "key099" not in growing
     final = shown("table", snapshot(many), isatty=True, size=lambda: (60, 20))
@@ -106,9 +106,10 @@ def test_live_table_is_cut_to_the_terminal_until_it_is_final() -> None:
 def test_live_table_without_colour() -> None:
     """NO_COLOR leaves text only, and a table that is closed early gives the cursor back."""
     out = io.StringIO()
-    table = LiveTable(out, lambda: (60, 20), color=False)
+    table = LiveTable(out, lambda: (60, 20), color=False, title="Errors by \x1b[31mpath")
     table.show(snapshot([("a", 1)], final=False))
     table.close()
+    assert "Errors by \\x1b[31mpath" in out.getvalue()
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", out.getvalue())
     assert out.getvalue().rstrip().endswith("\x1b[2K") or "\x1b[?25h" in out.getvalue()
 
