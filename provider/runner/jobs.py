@@ -8,10 +8,10 @@ Theory of operation
     running --(process gone)--> reaping --(all it left behind gone)--> emptying --(pipe and queue empty)--> over
        `--(limit, deadline, cancel: killed)--^
 
-A job's pipe is read only while what was read before has gone home, there is credit, and it is under its rate; so a job
-that emits more than anybody takes ends up blocked in its own write. Frames that were read wait in ``_held`` until
-the outbox asks for them. The one END is made here and comes last, when nothing of the job is left on the host: from
-the child's own END if it wrote one, otherwise from how it died.
+A job's pipe is read only while what was read before has gone home and it is under its rate; so a job that emits more
+than anybody takes ends up blocked in its own write. Frames that were read wait in ``_held``, at most one read's worth,
+until the outbox asks for them and there is credit. The one END is made here and comes last, when nothing of the job is
+left on the host: from the child's own END if it wrote one, otherwise from how it died.
 """
 
 import os
@@ -25,7 +25,7 @@ from provider.runner.bucket import Bucket
 from provider.runner.feed import Feed
 from provider.runner.notes import READ_BYTES, Notes
 from provider.runner.orders import Order
-from provider.runner.spawn import DRAIN_SIGNAL, Child
+from provider.runner.spawn import DRAIN_SIGNAL, Child, hurry
 
 #: What a child may say. Anything else ends the job: a script that can write to the pipe must not be able to speak as
 #: the link, or to grant itself credit.
@@ -81,7 +81,6 @@ class Job:
         self._notes = Notes(now)
         self._noted = now
         self._filter_s = order.filter_s
-        self._answered = False
         self._filter_until = None if order.filter_s is None else now + order.filter_s
         self._drain_until: Optional[float] = None
         self._drained = False
@@ -108,8 +107,8 @@ class Job:
 
     @property
     def _hungry(self) -> bool:
-        """Before its verdict a job has nothing to say that costs credit, and it must not be late for want of it."""
-        return not self._held and (self._spent < self._granted or not self._answered)
+        """One read ahead, also without credit: a verdict, a fault and an end cost none, and must not wait for any."""
+        return not self._held
 
     def wait_s(self, now: float) -> float:
         """Seconds until something is due here even if nothing happens."""
@@ -164,10 +163,7 @@ class Job:
         elif kind == frames.END:
             self._ended(frames.decode(body).header)
         else:
-            if kind == frames.VERDICT:
-                self._answered = True
-                self._filter_until = None
-            elif kind == frames.FAULT:
+            if kind in (frames.VERDICT, frames.FAULT):
                 self._filter_until = None
             self._hold(frames.stamped(body, self.number), _completes(body) if kind == frames.CUT else 0)
 
@@ -229,6 +225,7 @@ class Job:
         if self._drain_until is None and not self._dying and not self.reaped:
             self._drained = True
             self._drain_until = now + DRAIN_S
+            hurry(self.pid)
             os.kill(self.pid, DRAIN_SIGNAL)
 
     def abort(self) -> None:
@@ -330,9 +327,9 @@ class Job:
         while self._held:
             body, seq = self._held[0]
             if body[0] in frames.SPENDS_CREDIT:
-                if self._spent >= self._granted:
-                    if body[0] != frames.NOTE:
-                        return None
+                if self._spent >= self._granted and body[0] != frames.NOTE:
+                    return None
+                if self._spent >= self._granted and frames.decode(body).payload:
                     self._held.popleft()
                     self._notes.lost(frames.decode(body).payload)
                     continue
