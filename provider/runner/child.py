@@ -34,7 +34,7 @@ from provider.runner.host import Provider
 from provider.runner.lines import Handout, Lines, Source
 from provider.runner.script import Script
 from provider.runner.sources import Finish, Told, find
-from provider.runner.spawn import DRAIN_SIGNAL, FRAMES_FD
+from provider.runner.spawn import DRAIN_SIGNAL, FRAMES_FD, idle
 from provider.runner.text import splitter
 from provider.runner.ticks import Ticks, duration
 from provider.runner.writer import Writer
@@ -107,6 +107,7 @@ class ChildJob:
         self._writer.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
             return "filtered_out", None
+        idle()
         self._map(wanted, provider)
         return "done", None
 
@@ -265,14 +266,17 @@ class ChildJob:
         return fault.state, fault.reason
 
     def _out_of_memory(self, exc: MemoryError) -> "tuple[str, str]":
-        """Says so with the reserve, which the hard limit holds back from the script."""
+        """Says so with the reserve, which the hard limit holds back from the script; what it had emitted stays."""
         self._quiet()
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         line = faults.place(exc, self._file)
         exc.__traceback__ = None
-        del self._cuts.batch[:]
         gc.collect()
+        try:
+            self._close()
+        except (MemoryError, BadValue):
+            del self._cuts.batch[:]
         return self._fail(faults.memory(soft >> 20, self._file, line))
 
     def _end(self, state: str, reason: Optional[str]) -> None:

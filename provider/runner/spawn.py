@@ -104,18 +104,26 @@ def _bound_to(parent: int) -> None:
 
 
 def _yield_to_others() -> None:
-    """Runs when nobody else wants to. What a container forbids is left as it is: other limits hold."""
+    """Runs after everybody else. What a container forbids is left as it is: other limits hold."""
     try:
         os.nice(19)
-    except OSError:
-        pass
-    try:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except OSError:
         pass
     number = _IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         _libc().syscall(ctypes.c_long(number), ctypes.c_long(1), ctypes.c_long(0), ctypes.c_long(_IOPRIO_IDLE))
+
+
+def idle() -> None:
+    """Runs only when nobody else wants to: the map, which may take as long as it likes.
+
+    Not the filter: it has a deadline on the wall clock, and on a busy host SCHED_IDLE gets a three-hundredth of a core,
+    so that just the hosts that are asked about for being busy would fail.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:
+        pass
 
 
 def hurry(pid: int) -> None:
