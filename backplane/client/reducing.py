@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from backplane.reduce.answer import Answer, Instruction
+from backplane.reduce.answer import Answer, Instruction, Nonsense
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
 from backplane.wire.messages import Message
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 class _Staged(NamedTuple):
     provider: str
-    message: Message
+    message: Message | Nonsense
     size: int
 
 
@@ -78,7 +78,7 @@ class Reducing:
         """Bytes staged now and at most so far, and messages waiting."""
         return {"staged_bytes": self._bytes, "peak_bytes": self._peak, "messages": len(self._staged)}
 
-    def put(self, provider: str, message: Message, size: int) -> None:
+    def put(self, provider: str, message: Message | Nonsense, size: int) -> None:
         """Stage a message of so many bytes. Never blocks."""
         with self._wake:
             self._staged.append(_Staged(provider, message, size))

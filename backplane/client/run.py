@@ -16,7 +16,7 @@ from backplane.client.credit import Window
 from backplane.client.feeding import Feeder
 from backplane.client.reducing import Outcome, Reducing
 from backplane.client.spec import Options, Question, Ready
-from backplane.reduce.answer import Answer, Applied, Begin, Instruction, Restart, Stop
+from backplane.reduce.answer import Answer, Applied, Begin, Instruction, Nonsense, Restart, Stop
 from backplane.reduce.coverage import ENDED
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import codec, limits
@@ -196,6 +196,10 @@ class Run:
             self._stage(job, message, size)
         if self.reducing.room:
             self._grant(job)
+
+    def nonsense(self, job: int, text: str) -> None:
+        """One of this run's jobs sent what cannot be read."""
+        self.reducing.put(self._providers[job], Nonsense(job, text), 0)
 
     def _stage(self, job: int, message: Message, size: int) -> None:
         provider = self._providers[job]

@@ -133,10 +133,10 @@ class Session:
 
     def _dispatch(self, body: bytes) -> None:
         try:
-            message = self._inbox.add(body)
             kind, job = frames.peek(body)
+            message = self._inbox.add(body)
         except (RemoteProtocolError, frames.FrameError) as exc:
-            self.lose(f"the coordinator sent what is no frame: {exc}")
+            self._blame(body, str(exc))
             return
         if job and (run := self._jobs.get(job)):
             run.arrived(job, kind, message, len(body))
@@ -148,6 +148,15 @@ class Session:
         elif isinstance(message, Fault):
             self.lose(message.text)
         # Anything else belongs to a run that has been released while it was under way.
+
+    def _blame(self, body: bytes, text: str) -> None:
+        """A frame that cannot be read: its job's own doing, since a coordinator relays those unopened; or else the end."""
+        job = int.from_bytes(body[1:5], "big")
+        if run := self._jobs.get(job):
+            self._inbox.forget(job)
+            run.nonsense(job, text)
+        else:
+            self.lose(f"the coordinator sent what is no frame: {text}")
 
     async def watch(self, private: Private) -> None:
         """Lose the session when its private coordinator has ended."""

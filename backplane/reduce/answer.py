@@ -25,6 +25,14 @@ from backplane.wire.messages import Beat, Cut, End, Gap, Message, NeedStart, Ope
 
 
 @dataclass(frozen=True, slots=True)
+class Nonsense:
+    """Handed in instead of a message: what a job sent is none. Only its own provider is to blame."""
+
+    job: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Begin:
     """Answer this need with a start of this epoch, from these positions."""
 
@@ -146,7 +154,7 @@ class Answer:
         each.standing.begun()
         return each.cursor.begin()
 
-    def handle(self, provider: str, message: Message, size: int = 0) -> list[Instruction]:
+    def handle(self, provider: str, message: Message | Nonsense, size: int = 0) -> list[Instruction]:
         """Take one message about a provider (any name for `Targets`); what should be done about it.
 
         Args:
@@ -221,7 +229,9 @@ class Answer:
         self._settled = True
         return []
 
-    def _heard(self, provider: str, each: _Provider, message: Message) -> list[Instruction]:
+    def _heard(self, provider: str, each: _Provider, message: Message | Nonsense) -> list[Instruction]:
+        if isinstance(message, Nonsense):
+            raise RemoteProtocolError(message.text)
         if isinstance(message, Beat):
             each.standing.beat(message)
             return []

@@ -163,14 +163,23 @@ def decode(body: bytes) -> Frame:
         FrameError: not a frame, or its header is not a map with text keys.
     """
     kind, job = peek(body)
-    end = HEAD_BYTES + _HEAD.unpack_from(body)[2]
+    return Frame(kind, job, header_of(body), body[HEAD_BYTES + _HEAD.unpack_from(body)[2] :])
+
+
+def header_of(body: bytes) -> Dict[str, Any]:
+    """A body's header alone, for those whom the payload does not concern.
+
+    Raises:
+        FrameError: as `decode`.
+    """
+    kind, _ = peek(body)
     try:
-        header = unpackb(body[HEAD_BYTES:end])
+        header = unpackb(body[HEAD_BYTES : HEAD_BYTES + _HEAD.unpack_from(body)[2]])
     except ValueError as exc:
         raise FrameError("a %s frame's header: %s" % (name(kind), exc))
     if type(header) is not dict or not all(type(key) is str for key in header):
         raise FrameError("a %s frame's header is not a map" % name(kind))
-    return Frame(kind, job, header, body[end:])
+    return header
 
 
 def name(kind: int) -> str:
@@ -234,7 +243,7 @@ class Splitter:
 class Joiner:
     """Puts fragments of one job's frames together again, bounded by ``MAX_PAYLOAD_BYTES``."""
 
-    __slots__ = ("_parts", "_kind", "_size")
+    __slots__ = ("_kind", "_parts", "_size")
 
     def __init__(self) -> None:
         self._parts = []  # type: List[bytes]

@@ -50,9 +50,8 @@ def no_counters() -> Dict[str, Any]:
     return dict(counts, dropped={}, watermark=None, lag_s=None)
 
 
-def _completes(body: bytes) -> int:
-    """The seq of the cut that this frame is the last of, otherwise 0."""
-    header = frames.decode(body).header
+def _completes(header: Dict[str, Any]) -> int:
+    """The seq of the cut that a frame with this header is the last of, otherwise 0."""
     seq = header.get("seq")
     return seq if type(seq) is int and header.get("last") and not header.get("more") else 0
 
@@ -159,13 +158,14 @@ class Job:
         if kind not in _FROM_CHILD:
             raise frames.FrameError("a %s frame" % frames.name(kind))
         if kind == frames.BEAT:
-            self._count(frames.decode(body).header)
+            self._count(frames.header_of(body))
         elif kind == frames.END:
-            self._ended(frames.decode(body).header)
+            self._ended(frames.header_of(body))
         else:
             if kind in (frames.VERDICT, frames.FAULT):
                 self._filter_until = None
-            self._hold(frames.stamped(body, self.number), _completes(body) if kind == frames.CUT else 0)
+            header = frames.header_of(body)
+            self._hold(frames.stamped(body, self.number), _completes(header) if kind == frames.CUT else 0)
 
     def _count(self, header: Dict[str, Any]) -> None:
         self.counters = dict(self.counters, **{name: header[name] for name in COUNTERS if name in header})

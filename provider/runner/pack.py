@@ -8,7 +8,8 @@ Text is UTF-8 with undecodable bytes kept (surrogateescape), so a log line survi
 https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 
-from struct import Struct, error as StructError
+from struct import Struct
+from struct import error as StructError
 from typing import Any, Callable, Dict, List, Tuple
 
 _U8 = Struct(">BB").pack

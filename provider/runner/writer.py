@@ -28,7 +28,7 @@ class Writer:
         self.busy = False
 
     def send(self, kind: int, header: Dict[str, Any], payload: bytes = b"") -> None:
-        """Writes a frame, in fragments if it must be. Blocks while the supervisor does not read.
+        """Writes a frame, in fragments if it must be: all of them, or nothing. Blocks while the supervisor does not read.
 
         Raises:
             FrameError: over the limits; nothing was written.
@@ -38,10 +38,12 @@ class Writer:
         if os.getpid() != self._pid:
             # A script forked, and its child came back out of it into our loop: it must not speak for its parent.
             os._exit(1)
+        # All are made before the first is written: running out of memory in between would leave half a frame.
+        bodies = [frames.framed(body) for body in frames.fragments(kind, 0, header, payload)]
         self.busy = True
         try:
-            for body in frames.fragments(kind, 0, header, payload):
-                data = memoryview(frames.framed(body))
+            for body in bodies:
+                data = memoryview(body)
                 while data:
                     data = data[os.write(self._fd, data) :]
         finally:
