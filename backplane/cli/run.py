@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
+    from backplane.client.private import Private
     from backplane.client.question import QueryQuestion
     from backplane.client.spec import Question
 
@@ -114,6 +116,17 @@ def execute(question: Question, selection: targets.Selection, plan: Plan) -> int
 
 
 async def _asked(question: Question, selection: targets.Selection, plan: Plan) -> int:
+    from backplane.client.private import private_coordinator
+
+    async with contextlib.AsyncExitStack() as stack:
+        where: str | Private | None = plan.found.address
+        if where is None:
+            # Before the imports that asking needs, so that both take their time side by side.
+            where = await stack.enter_async_context(private_coordinator(verbose=plan.verbose))
+        return await _answered(where, question, selection, plan)
+
+
+async def _answered(where: str | Private, question: Question, selection: targets.Selection, plan: Plan) -> int:
     from backplane.cli.interrupts import Interrupts
     from backplane.client.session import open_session
     from backplane.client.spec import Options
@@ -129,7 +142,7 @@ async def _asked(question: Question, selection: targets.Selection, plan: Plan) -
         on_fault=show.fault,
     )
     entries = [provider.to_wire() for provider in selection.providers]
-    async with open_session(plan.found.address, verbose=plan.verbose) as session:
+    async with open_session(where) as session:
         run = session.ask(question, entries, selection.reach, options)
         with Interrupts(run.drain, show.say), show:
             async for snapshot in run.snapshots():

@@ -30,6 +30,21 @@ class Private:
         self.pid = process.pid
         self._process = process
 
+    async def ready(self) -> None:
+        """Wait until it listens.
+
+        Raises:
+            NoCoordinator: it ended, or took too long; what it had to say is on stderr.
+        """
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(START_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            raise NoCoordinator(f"the private coordinator was not ready within {START_S:.0f} s") from None
+        if line.strip() != b"ready":
+            raise NoCoordinator("the private coordinator ended before it was ready; what it said is above")
+
     async def ended(self) -> str:
         """Wait until it is gone, which it should not be, and say how."""
         status = await self._process.wait()
@@ -39,18 +54,13 @@ class Private:
 
 @contextlib.asynccontextmanager
 async def private_coordinator(*, verbose: bool = False) -> AsyncIterator[Private]:
-    """A coordinator that lives as long as this context.
-
-    Raises:
-        NoCoordinator: it did not start; the message ends with the last thing it said.
-    """
+    """A coordinator that lives as long as this context. It is starting: whoever needs it waits for `Private.ready`."""
     # Not under TMPDIR: a path of over 107 bytes is no socket's address, and TMPDIR may be deep.
     directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="logreduce-", dir=_short_directory()))
     try:
         socket = directory / "coordinator.sock"
         process = await _spawn(socket, verbose)
         try:
-            await _ready(process)
             yield Private(f"ipc://{socket}", process)
         finally:
             await _end(process)
@@ -72,17 +82,6 @@ async def _spawn(socket: Path, verbose: bool) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
-
-
-async def _ready(process: asyncio.subprocess.Process) -> None:
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(START_S):
-            line = await process.stdout.readline()
-    except TimeoutError:
-        raise NoCoordinator(f"the private coordinator was not ready within {START_S:.0f} s") from None
-    if line.strip() != b"ready":
-        raise NoCoordinator("the private coordinator ended before it was ready; what it said is above")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -21,7 +21,6 @@ from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
 from backplane.wire.messages import Message
 
-
 #: What a reduce may take for the message that it is at, when its query is over.
 JOIN_S: Final = 5.0
 

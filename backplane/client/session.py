@@ -150,7 +150,7 @@ class Session:
         # Anything else belongs to a run that has been released while it was under way.
 
     def _blame(self, body: bytes, text: str) -> None:
-        """A frame that cannot be read: its job's own doing, since a coordinator relays those unopened; or else the end."""
+        """A frame that cannot be read is its job's own doing, since those are relayed unopened; or else all is over."""
         job = int.from_bytes(body[1:5], "big")
         if run := self._jobs.get(job):
             self._inbox.forget(job)
@@ -164,20 +164,25 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def open_session(address: str | None = None, *, verbose: bool = False) -> AsyncIterator[Session]:
-    """A session with the coordinator at an address, or with a private one that lives as long as the session.
+async def open_session(where: str | Private | None = None) -> AsyncIterator[Session]:
+    """A session.
+
+    Args:
+        where: a coordinator's address, or a private one that somebody has started; None starts one that lives as long
+            as the session.
 
     Raises:
         NoCoordinator: it could not be started or reached.
     """
     async with contextlib.AsyncExitStack() as stack:
-        private: Private | None = None
-        if address is None:
-            private = await stack.enter_async_context(private_coordinator(verbose=verbose))
-            address = private.address
+        if where is None:
+            where = await stack.enter_async_context(private_coordinator())
+        private = where if isinstance(where, Private) else None
+        if private:
+            await private.ready()
         dealer = Dealer()
         stack.callback(dealer.close)
-        await dealer.connect(address)
+        await dealer.connect(where.address if isinstance(where, Private) else where)
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             session = Session(dealer, tasks)

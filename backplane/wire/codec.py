@@ -159,8 +159,6 @@ def unpack(payload: bytes, *, tuples: bool = False) -> Any:
         RemoteProtocolError: not msgpack.
     """
     try:
-        return msgpack.unpackb(
-            payload, use_list=not tuples, unicode_errors="surrogateescape", strict_map_key=False
-        )
+        return msgpack.unpackb(payload, use_list=not tuples, unicode_errors="surrogateescape", strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as exc:
         raise RemoteProtocolError(f"a payload that is not msgpack: {exc}") from exc

@@ -27,8 +27,8 @@ DRAIN_S: Final = 3.0
 #: SSH handshakes in flight. Unlimited delays the first answer of 500 hosts from 0.4 s to 6.2 s.
 FANOUT: Final = 32
 
-#: Credit of all jobs of one query together, shared evenly among its providers, within these bounds a job. What is granted is
-#: what the coordinator may have to hold if the client stops reading.
+#: Credit of all jobs of one query together, shared evenly among its providers, within these bounds a job. What is
+#: granted is what the coordinator may have to hold if the client stops reading.
 CREDIT_QUERY_BYTES: Final = 64 << 20
 CREDIT_JOB_MOST_BYTES: Final = 1 << 20
 #: Under two frames a job would wait for a round trip after each.

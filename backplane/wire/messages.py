@@ -1,7 +1,7 @@
 """What is said, one small class a kind: the typed face of frames at home.
 
-Knows the names and types of header fields (docs/reference/frames.md is the table). Does no I/O, and does not know who may
-say what when: that is the business of the state machines that use it. Bytes are `backplane.wire.codec`'s.
+Knows the names and types of header fields (docs/reference/frames.md is the table). Does no I/O, and does not know who
+may say what when: that is the business of the state machines that use it. Bytes are `backplane.wire.codec`'s.
 """
 
 from __future__ import annotations

@@ -320,9 +320,10 @@ def _source(wanted: Script, told: Told) -> Source:
     if special and len(names) > 1:
         raise Failure(Fault("usage", "%s stands alone as a source" % special[0], wanted.file))
     if not special:
+        filtered = wanted.filter is not None
         if wanted.follow:
-            return Follow(names, wanted.positions, split, told)
-        return Finish(find(names), wanted.positions, split, told)
+            return Follow(names, wanted.positions, split, told, one_is_enough=filtered)
+        return Finish(find(names, one_is_enough=filtered), wanted.positions, split, told)
     if names[0] == "-":
         return Fed(0, split)
     if names[0].startswith("tick:"):

@@ -11,7 +11,7 @@ strictly: kept undecodable bytes of two neighbours could otherwise merge into on
 import sys
 from array import array
 from operator import itemgetter
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from provider.runner.pack import PackError, packb
 
@@ -70,8 +70,11 @@ def key_column(keys: List[Any]) -> Optional[Dict[str, Any]]:
     Raises:
         PackError: one of them cannot be a key.
     """
+    kinds = set(map(type, keys))
+    if _SCALARS.issuperset(kinds):
+        return column(keys, kinds=kinds)
     check_keys(keys)
-    return None if keys.count(BARE) == len(keys) else column(keys)
+    return None if keys.count(BARE) == len(keys) else column(keys, kinds=kinds)
 
 
 def check_keys(keys: List[Any]) -> None:
@@ -94,11 +97,15 @@ def _what(key: Any) -> str:
     return "a tuple that holds a list or a dict" if kind == "tuple" else "a " + kind
 
 
-def column(values: List[Any], depth: int = _DEEPEST) -> Dict[str, Any]:
-    """The densest column that gives back exactly these values (a tuple comes back as a list)."""
-    kinds = set(map(type, values))
+def column(values: List[Any], depth: int = _DEEPEST, kinds: "Optional[Set[type]]" = None) -> Dict[str, Any]:
+    """The densest column that gives back exactly these values (a tuple comes back as a list).
+
+    Args:
+        kinds: their types, where the caller knows them already.
+    """
+    kinds = kinds or set(map(type, values))
     if len(kinds) == 1:
-        kind = kinds.pop()
+        kind = next(iter(kinds))
         if kind is str:
             return _texts(values)
         if kind is int:

@@ -16,7 +16,7 @@ from provider.runner import files
 from provider.runner.cuts import Moves
 from provider.runner.files import Log, expand, is_glob
 from provider.runner.lines import Block, Source
-from provider.runner.sources import Split, Told, find, open_or_fail, resume
+from provider.runner.sources import Split, Told, dropped, find, open_or_fail, resume
 
 #: Naps when there is nothing to read: short when there just was, so that a quiet file costs little.
 _NAP_LEAST_S = 0.05
@@ -55,7 +55,9 @@ class Follow(Source):
 
     positioned = True
 
-    def __init__(self, sources: List[str], positions: Dict[str, bytes], split: Split, told: Told) -> None:
+    def __init__(
+        self, sources: List[str], positions: Dict[str, bytes], split: Split, told: Told, one_is_enough: bool = False
+    ) -> None:
         self._globs = [source for source in sources if is_glob(source)]
         self._split = split
         self._told = told
@@ -67,7 +69,8 @@ class Follow(Source):
         self._caught_up = time.monotonic()
         self._behind = False
         self._sweep_at = self._caught_up + _SWEEP_S
-        for file in find(sources):
+        found, self._passed = find(sources, one_is_enough)
+        for file in found:
             log = open_or_fail(file.source, file.path)
             self._followed[file.path] = _Followed(log, file.source not in sources)
             if not resume(log, positions, told):
@@ -190,9 +193,8 @@ class Follow(Source):
         return moves
 
     def dropped(self) -> "dict[str, int]":
-        """Lines over the limit of `files.LINE_BYTES`."""
-        count = self._too_long + sum(followed.log.dropped for followed in self._followed.values())
-        return {"line_too_long": count} if count else {}
+        """Lines over the limit of `files.LINE_BYTES`, and sources passed over."""
+        return dropped(self._too_long + sum(each.log.dropped for each in self._followed.values()), self._passed)
 
     def lag_s(self) -> float:
         """Seconds since everything there was had been read; 0 when it is."""

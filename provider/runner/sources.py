@@ -3,7 +3,8 @@
 Knows names of sources, files and what home must be told of them. Does not know maps or cuts.
 
 A source that is missing or unreadable fails the job before anything is read, and so does a glob that matches nothing:
-what was asked for is not there, and an answer without it would look like one with it.
+what was asked for is not there, and an answer without it would look like one with it. Where a filter has kept the
+provider it has looked at the sources, so there one of several is enough; those passed over are counted as dropped.
 """
 
 import errno
@@ -47,23 +48,49 @@ class Told:
         self._writer.send(frames.GAP, {"source": source, "reason": reason, "lines": None, "bytes": None})
 
 
-def find(sources: List[str]) -> List[Found]:
+class Files(NamedTuple):
+    """The files of a job's sources."""
+
+    files: List[Found]
+    #: Sources passed over because nothing was there to read.
+    passed: int
+
+
+def find(sources: List[str], one_is_enough: bool = False) -> Files:
     """The files of some paths and globs, each once, in the order of the sources and sorted within a glob.
+
+    Args:
+        one_is_enough: pass over a source that is missing or unreadable if another is not.
 
     Raises:
         Failure: ``missing`` or ``unreadable``, naming the first one that is.
     """
     found: Dict[str, Found] = {}
+    failures = []
     for source in sources:
-        pattern = is_glob(source)
-        paths = expand(source)
-        if not paths:
-            raise Failure(Fault("missing", "no file matches %s" % source))
-        for path in paths:
-            name = path if pattern else source
-            if path not in found:
-                found[path] = Found(name, path, _size(name, path))
-    return list(found.values())
+        try:
+            for file in _files(source):
+                found.setdefault(file.path, file)
+        except Failure as exc:
+            failures.append(exc)
+    if failures and not (one_is_enough and found):
+        raise failures[0]
+    return Files(list(found.values()), len(failures))
+
+
+def _files(source: str) -> List[Found]:
+    pattern = is_glob(source)
+    paths = expand(source)
+    if not paths:
+        raise Failure(Fault("missing", "no file matches %s" % source))
+    names = paths if pattern else [source]
+    return [Found(name, path, _size(name, path)) for name, path in zip(names, paths)]
+
+
+def dropped(too_long: int, passed: int) -> Dict[str, int]:
+    """What was dropped, by reason, where there was any."""
+    counts = {"line_too_long": too_long, "source_missing": passed}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _size(name: str, path: str) -> int:
@@ -115,8 +142,8 @@ class Finish(Source):
 
     positioned = True
 
-    def __init__(self, files: List[Found], positions: Dict[str, bytes], split: Split, told: Told) -> None:
-        self._files = files
+    def __init__(self, files: Files, positions: Dict[str, bytes], split: Split, told: Told) -> None:
+        self._files, self._passed = files
         self._positions = positions
         self._split = split
         self._told = told
@@ -156,6 +183,5 @@ class Finish(Source):
         return moves + [move] if move is not None else moves
 
     def dropped(self) -> "dict[str, int]":
-        """Lines over the limit of `files.LINE_BYTES`."""
-        count = self._too_long + (self._log.dropped if self._log is not None else 0)
-        return {"line_too_long": count} if count else {}
+        """Lines over the limit of `files.LINE_BYTES`, and sources passed over."""
+        return dropped(self._too_long + (self._log.dropped if self._log is not None else 0), self._passed)

@@ -28,7 +28,7 @@ class Writer:
         self.busy = False
 
     def send(self, kind: int, header: Dict[str, Any], payload: bytes = b"") -> None:
-        """Writes a frame, in fragments if it must be: all of them, or nothing. Blocks while the supervisor does not read.
+        """Writes a frame, in fragments if it must be. Blocks while the supervisor does not read.
 
         Raises:
             FrameError: over the limits; nothing was written.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench.pairs import Way, compare
 
-VALUES = 3_000_000
+VALUES = 5_000_000
 SOURCE = f'''"""Raw values."""
 
 

@@ -84,4 +84,3 @@ def test_ssh_on_every_python(query: Path, quarters: list[bytes], tmp_path: Path,
         for index, piece in enumerate(quarters):
             (farm.dir(index) / "access.log").write_bytes(piece)
         _assert_counts(call("run", query, *reach(farm), "-o", "json"))
-

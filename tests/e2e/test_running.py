@@ -227,3 +227,19 @@ def test_json_is_the_contract(tmp_path: Path) -> None:
         *("state", "reason", "level", "profile", "lines", "bytes", "matched", "emitted", "dropped", "parse_errors"),
         *("watermark", "lag_s", "joined_at", "left_at", "away_s"),
     ]
+
+
+@pytest.mark.parametrize("follow", [[], ["-f", "--for", "1s"]], ids=["finish", "follow"])
+def test_one_of_several_logs_is_enough_where_a_filter_has_looked(tmp_path: Path, follow: list[str]) -> None:
+    """A filter that keeps a provider has seen its logs: one that is missing is counted. Without a filter it fails."""
+    (tmp_path / "there.log").write_text("line\n")
+    source = 'logs = ["there.log", "missing.log"]\n' + COUNT_LINES.partition("\n")[2]
+    keeps = "def filter(provider):\n    return any(provider.readable(log) for log in logs)\n"
+    (tmp_path / "q.py").write_text(source + keeps)
+    kept = call("run", "./q.py", "-o", "json", *follow, cwd=tmp_path)
+    assert kept.status == 0, kept.err
+    assert kept.snapshot["coverage"]["providers"]["local"]["dropped"] == {"source_missing": 1}
+    (tmp_path / "q.py").write_text(source)
+    plain = call("run", "./q.py", "-o", "json", *follow, cwd=tmp_path)
+    assert plain.status == 3
+    assert "missing.log" in plain.reason("local")

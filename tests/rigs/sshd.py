@@ -249,6 +249,9 @@ class SshdFarm:
             "PrintLastLog no",
             "MaxStartups 200",
             "LogLevel VERBOSE",
+            # A bash that sshd starts reads ~/.bashrc, unless it takes itself for a shell within a shell: what whoever
+            # runs the tests has in there (version managers, prompts) is no part of a provider.
+            "SetEnv SHLVL=9",
             "Subsystem sftp internal-sftp",
         ]
         # Not for sshd to choose between: for most keywords the first line wins, for MaxStartups the last.
