@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from backplane.cli.demo.farm import farm as demo_farm
+from backplane.cli.demo.places import names as demo_names
 from tests.rigs.program import Done, call, reach
 from tests.rigs.pythons import at_hand
 from tests.rigs.sshd import Knobs, SshdFarm
@@ -74,6 +77,19 @@ def test_command(query: Path, quarters: list[bytes], tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.json"
     inventory.write_text(json.dumps(groups))
     _assert_counts(call("run", query, "-i", inventory, "-o", "json"))
+
+
+def test_resident(query: Path, quarters: list[bytes]) -> None:
+    """Four resident providers, which speak the runner's protocol and nothing else."""
+    with demo_farm(4) as hosts:
+        places = hosts.places
+        names = [name for name, _ in demo_names(4)]
+        for name, piece in zip(names, quarters, strict=True):
+            (places.root(name) / "access.log").write_bytes(piece)
+        options = ["-i", places.inventory, "--known-hosts", places.known_hosts, "--ssh-config", os.devnull]
+        done = call("run", query, *options, "-o", "json")
+    _assert_counts(done)
+    assert {row["level"] for row in done.snapshot["coverage"]["providers"].values()} == {"resident"}
 
 
 @pytest.mark.sshd
