@@ -30,9 +30,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
 
-import asyncssh
-
 from provider import ship
+from provider.quiet import no_library_search
+
+with no_library_search():
+    import asyncssh
 
 #: The only subsystem; also what a coordinator asks for when a provider's level is `resident`.
 SUBSYSTEM: Final = "logreduce"

@@ -24,9 +24,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import asyncssh
-from asyncssh.config import SSHClientConfig
-
 from backplane.wire.errors import ReachError
 from coordinator.reach.base import Channel, Exit, Receiver, Tail, place
 from coordinator.reach.destination import Config, Destination, destination
@@ -34,6 +31,11 @@ from coordinator.reach.known_hosts import MARKERS, KnownHosts, Line, add, change
 from coordinator.reach.tcp import connect
 from coordinator.table import Provider, ReachOptions
 from provider import ship
+from provider.quiet import no_library_search
+
+with no_library_search():
+    import asyncssh
+    from asyncssh.config import SSHClientConfig
 
 #: What a resident's version string begins with, and the subsystem that it has.
 RESIDENT: Final = "SSH-2.0-LogReduce"
