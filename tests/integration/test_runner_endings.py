@@ -55,7 +55,7 @@ def begun(link: RunnerLink, name: str = "sleeping", job: int = 1, **header: obje
     """Starts a job that never ends, waits for its first values; every process below the runner."""
     link.start(job, script(BUSY[name], lines=False, every_s=0.1), **header)
     wanted = 3 if name == "escaping" else 1
-    link.until(lambda: len(link.values(job)) >= wanted, "the first values")
+    link.until_values(wanted, job)
     return descendants(link.process.pid)
 
 
@@ -85,7 +85,7 @@ def test_a_drained_map_may_still_yield_its_totals(link: RunnerLink) -> None:
     link.start(1, script(bare, lines=False, every_s=0.1))
     link.start(2, script(ticking, sources=["tick:10ms"], every_s=0.1))
     for job in (1, 2):
-        link.until(lambda job=job: bool(link.values(job)), "the first value")
+        link.until_values(1, job)
         link.cancel(job)
         assert link.end(job)["drained"] is True
         assert link.values(job)[-1] == "total"
@@ -120,7 +120,7 @@ def test_who_does_not_drain_is_killed(link: RunnerLink) -> None:
         "        except BaseException: pass\n"
     )
     link.start(1, script(text, lines=False, every_s=0.1))
-    link.until(lambda: bool(link.values()), "a value")
+    link.until_values(1)
     link.cancel(1)
     assert link.end()["reason"] == "did not drain within 3 s"
     assert (link.end()["state"], link.end()["drained"]) == ("killed", False)
@@ -199,18 +199,20 @@ def test_a_fork_that_comes_back_does_not_speak_for_its_parent(link: RunnerLink) 
 # --- credit and rate
 
 
+def until_spent(link: RunnerLink, granted: int) -> bool:
+    """Reads until the credit is spent, and then a beat comes in spite of it; whether the job has ended instead."""
+    link.until(lambda: bool(link.of(frames.END)) or link.spent.get(1, 0) >= granted, "the credit to be spent")
+    beats = len(link.of(frames.BEAT, 0))
+    link.until(lambda: bool(link.of(frames.END)) or len(link.of(frames.BEAT, 0)) > beats, "a beat in spite of it")
+    return bool(link.of(frames.END))
+
+
 def test_credit_blocks_and_resumes_to_the_byte(link: RunnerLink) -> None:
     """What was sent never goes over what was granted by more than one body, and all of it comes in the end."""
     text = "def map():\n    for n in range(30000):\n        yield 'x' * 100 + str(n)\n"
     granted = 100_000
     link.start(1, script(text, lines=False), granted=granted)
-    while not link.of(frames.END):
-        link.until(
-            lambda granted=granted: bool(link.of(frames.END)) or link.spent.get(1, 0) >= granted,
-            "the credit to be spent",
-        )
-        beats = len(link.of(frames.BEAT, 0))
-        link.until(lambda beats=beats: len(link.of(frames.BEAT, 0)) > beats, "a beat in spite of it")
+    while not until_spent(link, granted):
         assert link.spent[1] < granted + frames.MAX_FRAME_BYTES
         granted += 1_000_000
         link.credit(1, granted)
@@ -263,9 +265,8 @@ def test_the_end_of_the_link_ends_everything(name: str) -> None:
         pids = begun(link, name)
         if name == "escaping":
             assert set(link.values()) <= set(pids)
-        link.process.stdin.close()
-        link.process.stdin = None
         # stdout stays open and unread: a full pipe must not keep it.
+        link.hang_up()
         gone([link.process.pid, *pids])
         assert link.process.wait(5) == 0
 
@@ -289,8 +290,7 @@ def test_a_closed_stdout_ends_everything() -> None:
             if how == "term":
                 os.kill(link.process.pid, signal.SIGTERM)
             else:
-                link.process.stdout.close()
-                link.process.stdout = None
+                link.turn_away()
             gone([link.process.pid, *pids])
 
 
@@ -307,7 +307,7 @@ def test_a_broken_link_ends_the_runner(sent: bytes) -> None:
     """What is no frame, or a kind that may not be skipped, ends the runner with a status of its own."""
     with RunnerLink(str(next(iter(at_hand().values())))) as link:
         begun(link)
-        link.process.stdin.write(sent)
+        link.say(sent)
         assert link.process.wait(5) == 65
 
 

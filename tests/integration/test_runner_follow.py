@@ -106,8 +106,7 @@ def test_a_renamed_file_is_drained_before_its_successor(link: RunnerLink, tmp_pa
             os.rename(log, tmp_path / f"app.log.{generation}")
             log.write_text(f"{generation} of the next\n")
             writer.write(f"{generation} late\nand without an end")
-        wanted = 4 * (generation + 1)
-        link.until(lambda wanted=wanted: len(link.values()) >= wanted, "the next generation")
+        link.until_values(4 * (generation + 1))
     expected = [[f"{n} early", f"{n} late", "and without an end", f"{n} of the next"] for n in range(3)]
     assert link.values() == [line for lines in expected for line in lines]
     assert not link.of(frames.GAP)

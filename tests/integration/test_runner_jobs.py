@@ -334,6 +334,12 @@ def test_ticks_tick_at_once_and_then_in_rhythm(link: RunnerLink) -> None:
     assert all(0.05 < b - a < 5 for a, b in itertools.pairwise(ticks))
 
 
+def granted_beyond(link: RunnerLink, sent: int) -> int:
+    """Reads until job 1 may be fed more than was sent; how much that is in all."""
+    link.until(lambda: any(f.header["granted"] > sent for f in link.of(frames.CREDIT)), "a grant")
+    return max(int(f.header["granted"]) for f in link.of(frames.CREDIT))
+
+
 def test_feed_is_read_within_its_window(link: RunnerLink) -> None:
     """Source bytes from home are granted window by window, arrive as lines, and end with the feed."""
     link.start(1, script(COUNT, sources=["-"]), feed=True)
@@ -341,8 +347,7 @@ def test_feed_is_read_within_its_window(link: RunnerLink) -> None:
     data = line * 20_000
     sent = 0
     while sent < len(data):
-        link.until(lambda sent=sent: any(f.header["granted"] > sent for f in link.of(frames.CREDIT)), "a grant")
-        granted = max(f.header["granted"] for f in link.of(frames.CREDIT))
+        granted = granted_beyond(link, sent)
         assert granted <= sent + (256 << 10)
         chunk = data[sent : min(granted, sent + 50_000)]
         link.send(frames.FEED, 1, {"end": False}, chunk)

@@ -33,9 +33,11 @@ def _batches(keys: Any, values: Any) -> Any:
 
 
 _alike = st.one_of(
-    _batches(keys, values)
-    for keys in (st.text("ab", max_size=2), st.integers(), st.tuples(st.text("ab"), st.booleans()))
-    for values in (st.integers(0, 3), st.floats(), st.text("xyz", max_size=1))
+    [
+        _batches(keys, values)
+        for keys in (st.text("ab", max_size=2), st.integers(), st.tuples(st.text("ab"), st.booleans()))
+        for values in (st.integers(0, 3), st.floats(), st.text("xyz", max_size=1))
+    ]
 )
 
 

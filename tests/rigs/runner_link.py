@@ -67,8 +67,7 @@ class RunnerLink:
         self._beats = beats
         self._beat_at = 0.0
         self._stdout = self.process.stdout
-        assert self.process.stdin is not None
-        self.process.stdin.write(ship.payload())
+        self.say(ship.payload())
         self.hello = self.wait_for(lambda f: f.kind == frames.HELLO)
 
     def __enter__(self) -> Self:
@@ -81,9 +80,8 @@ class RunnerLink:
 
     def send(self, kind: int, job: int, header: dict[str, Any], payload: bytes = b"") -> None:
         """One message, fragmented if it must be."""
-        assert self.process.stdin is not None
         for body in frames.fragments(kind, job, header, payload):
-            self.process.stdin.write(frames.framed(body))
+            self.say(frames.framed(body))
 
     def start(self, job: int, payload: bytes, **header: Any) -> None:
         """START, with unlimited credit unless told otherwise."""
@@ -97,6 +95,23 @@ class RunnerLink:
     def cancel(self, job: int, mode: str = "drain") -> None:
         """CANCEL."""
         self.send(frames.CANCEL, job, {"mode": mode})
+
+    def say(self, data: bytes) -> None:
+        """Bytes as they are, frames or not."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+
+    def hang_up(self) -> None:
+        """Ends the runner's stdin; its stdout stays open, and unread."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.stdin = None
+
+    def turn_away(self) -> None:
+        """Closes the runner's stdout, and says nothing of it."""
+        assert self._stdout is not None
+        self._stdout.close()
+        self.process.stdout = self._stdout = None
 
     def beat(self) -> None:
         """BEAT, at most twice a second."""
@@ -144,6 +159,10 @@ class RunnerLink:
         """The first frame, from the beginning, that is wanted."""
         self.until(lambda: any(map(wanted, self.frames)), "such a frame", deadline_s)
         return next(frame for frame in self.frames if wanted(frame))
+
+    def until_values(self, count: int, job: int = 1) -> None:
+        """Reads until complete cuts hold so many values of a job."""
+        self.until(lambda: len(self.values(job)) >= count, f"value {count} of job {job}")
 
     def end(self, job: int = 1, deadline_s: float = DEADLINE_S) -> dict[str, Any]:
         """The header of a job's END."""

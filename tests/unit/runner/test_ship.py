@@ -90,12 +90,15 @@ def test_the_commands_are_what_shells_and_loaders_take() -> None:
 def test_modules_are_imported_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The importer makes packages and modules, compiles at first import, and shows its source to tracebacks."""
     sources = {"lr_a": (True, ""), "lr_a.b": (False, "x = 1\ndef run():\n    raise LookupError\n")}
-    monkeypatch.setattr(sys, "meta_path", [boot.Importer(sources), *sys.meta_path])
+    importer = boot.Importer(sources)
+    monkeypatch.setattr(sys, "meta_path", [importer, *sys.meta_path])
     for name in sources:
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
         del sys.modules[name]
     module = importlib.import_module("lr_a.b")
-    assert (module.x, module.__loader__.get_source("lr_a.b")) == (1, sources["lr_a.b"][1])
+    loader: object = module.__loader__
+    assert loader is importer
+    assert (module.x, importer.get_source("lr_a.b")) == (1, sources["lr_a.b"][1])
     with pytest.raises(LookupError) as raised:
         module.run()
     assert str(raised.traceback[-1].path) == "logreduce:/lr_a/b.py" or "logreduce:" in str(raised.traceback[-1].path)
