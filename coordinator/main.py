@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 
@@ -68,6 +69,10 @@ def _hold_lease(stop: asyncio.Event) -> None:
     Raises:
         ValueError: standard input is nothing that could end.
     """
+    # Asked of the descriptor, not of the loop: epoll refuses a file, while to poll and kqueue it is always readable.
+    kind = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(0)):
+        raise ValueError("--private takes a pipe on standard input, and ends when it does")
     loop = asyncio.get_running_loop()
 
     def read() -> None:
@@ -79,7 +84,4 @@ def _hold_lease(stop: asyncio.Event) -> None:
             loop.remove_reader(0)
             stop.set()
 
-    try:
-        loop.add_reader(0, read)
-    except PermissionError as exc:
-        raise ValueError("--private takes a pipe on standard input, and ends when it does") from exc
+    loop.add_reader(0, read)

@@ -42,6 +42,7 @@ async def started(talker: Talker, source: str) -> int:
     return int(found[0])
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("source", [SLEEPS, SPINS, FLOODS], ids=["sleeps", "spins", "floods"])
 async def test_it_ends_with_its_lease_and_takes_the_runners_along(source: str) -> None:
     """Whatever the map does: the pipe closes, and map, runner and coordinator are gone; so is the socket."""
@@ -56,6 +57,7 @@ async def test_it_ends_with_its_lease_and_takes_the_runners_along(source: str) -
         assert not Path(address.removeprefix("ipc://")).exists()
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("source", [SLEEPS, SPINS, FLOODS], ids=["sleeps", "spins", "floods"])
 async def test_killed_it_leaves_no_local_runner(source: str) -> None:
     """Its runners read the end of their input."""
