@@ -23,7 +23,7 @@ from backplane.wire.errors import ReachError, RemoteProtocolError
 from backplane.wire.messages import Beat, Fault, Hello
 from coordinator import log
 from coordinator.gate import Gate
-from coordinator.reach.base import QUOTE_CHARS, Channel, Exit, Reach, explain_exit, place
+from coordinator.reach.base import QUOTE_CHARS, Channel, Exit, Reach, explain_exit
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 from provider.runner import frames
@@ -150,7 +150,7 @@ class Link:
         if not self.hello.oldest <= frames.VERSION <= self.hello.version:
             text = f"the runner speaks protocol {self.hello.oldest} to {self.hello.version}, we speak {frames.VERSION}"
             self._write(codec.encode_one(Fault(code="version", text=text)))
-            raise ReachError(f"{place(self.provider)}: {text}", state="refused", retry=False)
+            raise ReachError(text, state="refused", retry=False)
         self._write(codec.encode_one(our_hello()))
 
     def write(self, body: bytes) -> None:
@@ -169,7 +169,7 @@ class Link:
         up = self.hello is not None
         self.close()
         if not self._came_up.done():
-            self._came_up.set_exception(ReachError(f"{place(self.provider)}: {reason}"))
+            self._came_up.set_exception(ReachError(reason))
         if up:
             log.info("link lost", provider=self.provider.name, reason=reason)
             for watcher in list(self.watchers):
@@ -233,7 +233,7 @@ class Link:
             return
         elif not self._came_up.done():
             python = self.provider.python or "python3"
-            self._came_up.set_exception(explain_exit(place(self.provider), python, how, self._channel.stderr))
+            self._came_up.set_exception(explain_exit(python, how, self._channel.stderr))
         else:
             self.break_off(self._how_lost(how))
 
@@ -252,7 +252,7 @@ class Link:
     def _silence(self) -> str:
         assert self._channel is not None
         said = self._channel.stderr.last_line() or repr(self._splitter.noise[:QUOTE_CHARS])[2:-1]
-        text = f"{place(self.provider)}: no hello from its runner within {limits.HELLO_S:.0f} s"
+        text = f"no hello from its runner within {limits.HELLO_S:.0f} s"
         return f"{text}; it said: {said}" if said else text
 
     def _how_lost(self, how: Exit) -> str:

@@ -481,4 +481,4 @@ def _why(target: _Target) -> str:
         return target.failure
     if target.stage:
         return f"still {target.stage}"
-    return "still waiting for its turn to connect"
+    return "still waiting for its turn to connect; --wait gives it more time, --fanout tries more at once"

@@ -212,7 +212,7 @@ class _Target:
     def link_up(self, link: Link) -> None:
         assert link.hello is not None
         if self._is_forbidden_root(link):
-            text = f"{self._name}: the login is root; use another one, or --allow-root"
+            text = "the login is root: use another one, or --allow-root"
             self._query.tell(plan.LinkFailed(self._query.now, self._name, text, "refused", retry=False))
             return
         self.link = link

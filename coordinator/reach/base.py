@@ -1,6 +1,7 @@
 """What every reach gives: a channel to a runner's stdin and stdout, and a reason in plain words where there is none.
 
-Knows bytes, exits and sentences. Does not know frames, jobs or queries; what is a hello is `coordinator.links`'
+Knows bytes, exits and sentences. A sentence does not name its provider: whoever shows it does, and five hundred
+providers with one cause have one reason. Does not know frames, jobs or queries; what is a hello is `coordinator.links`'
 business.
 
 A reach opens a channel, at level `exec` (a loader waits for the payload on its stdin) or `resident` (a runner is
@@ -105,39 +106,30 @@ class Tail:
         return (self.lines() or [""])[-1]
 
 
-def place(provider: Provider, user: str | None = None) -> str:
-    """A provider in a sentence.
-
-    >>> place(Provider("web01", address="10.0.0.7"), "deploy")
-    'deploy@web01 (10.0.0.7)'
-    """
-    name = f"{user}@{provider.name}" if user else provider.name
-    return f"{name} ({provider.address})" if provider.address and provider.address != provider.name else name
-
-
 #: What stderr says, in lower case, when a command is missing; shells and container tools each have their own words.
 _MISSING: Final = ("not found", "no such file", "can't execute", "cannot execute")
 
 
-def explain_exit(where: str, python: str, how: Exit, stderr: Tail) -> ReachError:
+def explain_exit(python: str, how: Exit, stderr: Tail) -> ReachError:
     """Why a runner ended before its hello.
 
     Args:
-        where: the provider, in a sentence.
         python: the interpreter that was to run.
     """
     last = stderr.last_line()
     said = f": {last}" if last else ""
     if how.broken is not None:
-        return ReachError(f"the connection to {where} broke while its runner was starting: {how.broken}")
+        return ReachError(f"the connection broke while its runner was starting: {how.broken}")
     if too_old := ship.too_old(stderr.data):
-        return ReachError(f"{where}: {too_old}", state="refused", retry=False)
+        return ReachError(too_old, state="refused", retry=False)
     if last.startswith("sudo:"):
-        return ReachError(f"sudo on {where} refused to start {python}{said}", state="refused", retry=False)
+        return ReachError(f"sudo refused to start {python}{said}", state="refused", retry=False)
     if how.status == 127 or (how.status == 126 and any(words in last.lower() for words in _MISSING)):
-        return ReachError(f"no {python} on the PATH of {where}{said}", state="refused", retry=False)
+        # What the shell said of it names the interpreter; what a command said of itself is worth quoting.
+        hint = "; --python names another" if python in last or not last else said
+        return ReachError(f"no {python} on the PATH{hint}", state="refused", retry=False)
     if how.signal:
-        return ReachError(f"{python} on {where} was ended by signal {how.signal} before it said hello{said}")
+        return ReachError(f"{python} was ended by signal {how.signal} before its runner said hello{said}")
     if how.status:
-        return ReachError(f"{python} on {where} ended with exit status {how.status} before it said hello{said}")
-    return ReachError(f"{python} on {where} ended before it said hello{said}")
+        return ReachError(f"{python} ended with exit status {how.status} before its runner said hello{said}")
+    return ReachError(f"{python} ended before its runner said hello{said}")

@@ -26,9 +26,7 @@ class CommandReach:
         try:
             return await ProcessChannel.spawn(argv + ship.argv(provider.python or "python3"), receiver)
         except OSError as exc:
-            raise ReachError(
-                f"cannot run {argv[0]!r}, by which {provider.name} is reached: {exc.strerror}", retry=False
-            ) from exc
+            raise ReachError(f"cannot run {argv[0]!r}, by which it is reached: {exc.strerror}", retry=False) from exc
 
     async def close(self) -> None:
         """Nothing is shared."""
@@ -39,7 +37,7 @@ def _via(provider: Provider, options: ReachOptions) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as exc:
-        raise ReachError(f"{provider.name}: via {text!r} cannot be split into words: {exc}", retry=False) from exc
+        raise ReachError(f"via {text!r} cannot be split into words: {exc}", retry=False) from exc
     if not words:
-        raise ReachError(f"{provider.name}: reached by a command, but `via` names none", retry=False)
+        raise ReachError("reached by a command, but `via` names none", retry=False)
     return [word.replace("{name}", provider.name) for word in words]

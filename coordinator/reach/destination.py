@@ -71,12 +71,12 @@ def destination(provider: Provider, options: ReachOptions, config_of: Callable[[
         keys=(_expanded(named),) if named else _paths(config("IdentityFile")),
         keys_named=named is not None,
         known_hosts=_known_hosts(options, config),
-        jump=_jump(provider.name, jump, options, config_of) if jump else None,
+        jump=_jump(jump, options, config_of) if jump else None,
         proxy_command=None if jump else _text(config("ProxyCommand")),
     )
 
 
-def _jump(whose: str, text: str, options: ReachOptions, config_of: Callable[[str], Config]) -> Destination | None:
+def _jump(text: str, options: ReachOptions, config_of: Callable[[str], Config]) -> Destination | None:
     if text.lower() == "none":
         return None
     user, _, rest = text.rpartition("@")
@@ -84,7 +84,7 @@ def _jump(whose: str, text: str, options: ReachOptions, config_of: Callable[[str
     config = config_of(host)
     if "," in text or _text(config("ProxyJump")):
         # Nested jumps would be followed for the first hop only: the others would be left out without a word.
-        raise ReachError(f"{whose}: several jump hosts in a row ({text}) are not in this version", retry=False)
+        raise ReachError(f"several jump hosts in a row ({text}) are not in this version", retry=False)
     return Destination(
         host=_text(config("Hostname")) or host,
         port=port or _port(config("Port")),

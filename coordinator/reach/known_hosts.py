@@ -156,12 +156,9 @@ def changed(name: str, shown: str, known: Sequence[Line]) -> str:
     )
 
 
-def unknown(name: str, shown: str, path: str) -> str:
-    """The sentence about a host of which no line speaks; the arguments are those of `changed`."""
-    return (
-        f"its host key ({shown}) is not known: no line for {name} in {path}. "
-        "Add it, connect once with ssh, or use --host-key accept-new"
-    )
+def unknown(path: str) -> str:
+    """The sentence about a host of which no line of ``path`` speaks: the same for all of them."""
+    return f"its host key is not known: add it to {path}, connect once with ssh, or use --host-key accept-new"
 
 
 def _matches(name: str, patterns: list[str]) -> bool:

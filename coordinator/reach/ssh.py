@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from backplane.wire.errors import ReachError
-from coordinator.reach.base import Channel, Exit, Receiver, Tail, place
+from coordinator.reach.base import Channel, Exit, Receiver, Tail
 from coordinator.reach.destination import Config, Destination, destination
 from coordinator.reach.known_hosts import MARKERS, KnownHosts, Line, add, changed, entry, unknown
 from coordinator.reach.tcp import connect
@@ -88,18 +88,17 @@ class SshReach:
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
         """A channel to a new runner; see `Reach.open`."""
         if provider.level in _LATER_LEVELS:
-            text = f"{provider.name}: level {provider.level!r} is not in this version"
+            text = f"level {provider.level!r} is not in this version"
             raise ReachError(text, state="refused", retry=False)
         login = await asyncio.to_thread(self._files.login, provider, options)
-        where = place(provider, login.to.user)
         async with contextlib.AsyncExitStack() as stack:
             tunnel = None
             if login.jump:
                 tunnel = await self._jump(login.jump, options, receiver, stack)
-            connection = await _log_in(login, options, where, tunnel, receiver)
+            connection = await _log_in(login, options, provider.name, tunnel, receiver)
             stack.push_async_callback(connection.wait_closed)
             stack.callback(connection.close)
-            channel = await _start(connection, provider, options, where, receiver)
+            channel = await _start(connection, provider, options, receiver)
             channel.holds(stack.pop_all())
             return channel
 
@@ -122,10 +121,11 @@ class SshReach:
                 raise jump.failure
             if jump.connection is None:
                 try:
-                    jump.connection = await _log_in(login, options, f"the jump host {login.to}", None, receiver)
+                    jump.connection = await _log_in(login, options, login.to.host, None, receiver)
                 except ReachError as exc:
-                    jump.failure = exc
-                    raise
+                    text = f"the jump host {login.to}: {exc}"
+                    jump.failure = ReachError(text, state=exc.state, retry=exc.retry, auth=exc.auth)
+                    raise jump.failure from exc
         return jump.connection
 
 
@@ -292,7 +292,7 @@ class _Files:
         keys = tuple(key for key in (self._key(path, to.keys_named, agent) for path in paths) if key)
         if not keys and not agent:
             tried = ", ".join(paths)
-            text = f"no private key for {to.user}@{to}: none of {tried} can be used, and no agent runs"
+            text = f"no private key for the user {to.user!r}: none of {tried} can be used, and no agent runs"
             raise ReachError(text, retry=False)
         return _Login(to, known, keys, None if keys and to.keys_named else agent)
 
@@ -320,7 +320,7 @@ class _Files:
 async def _log_in(
     login: _Login,
     options: ReachOptions,
-    where: str,
+    name: str,
     tunnel: asyncssh.SSHClientConnection | None,
     receiver: Receiver,
 ) -> asyncssh.SSHClientConnection:
@@ -333,9 +333,9 @@ async def _log_in(
     guard = _Guard(login.known, accept_new=options.host_key == "accept-new")
     sock = None
     if tunnel is None and to.proxy_command is None:
-        receiver.at_stage(f"connecting to {where} at {to}")
-        sock = await connect(to, options.connect_s, where)
-    receiver.at_stage(f"waiting for the SSH login at {where}")
+        receiver.at_stage("waiting for the TCP connection")
+        sock = await connect(to, options.connect_s, name)
+    receiver.at_stage("waiting for the SSH login")
     try:
         async with asyncio.timeout(options.login_s):
             connection = await asyncssh.connect(
@@ -372,23 +372,21 @@ async def _log_in(
         if sock:
             sock.close()
         if isinstance(exc, Exception):
-            raise _login_failure(exc, to, where, guard, options) from exc
+            raise _login_failure(exc, to, guard, options) from exc
         raise
     if guard.accepted:
-        await _remember(connection, to, where, guard.accepted)
+        await _remember(connection, to, guard.accepted)
     return connection
 
 
-async def _remember(
-    connection: asyncssh.SSHClientConnection, to: Destination, where: str, key: asyncssh.SSHKey
-) -> None:
+async def _remember(connection: asyncssh.SSHClientConnection, to: Destination, key: asyncssh.SSHKey) -> None:
     """Write down a host key that was new. Only once the login is done, and nothing is said before it is written."""
     words = key.export_public_key().decode("ascii").split()
     try:
         await asyncio.to_thread(add, to.known_hosts[0], to.host_key_name, to.port, " ".join(words[:2]))
     except OSError as exc:
         connection.close()
-        text = f"{where}: its new host key cannot be added to {to.known_hosts[0]}: {exc.strerror}"
+        text = f"its new host key cannot be added to {to.known_hosts[0]}: {exc.strerror}"
         raise ReachError(text, retry=False) from exc
 
 
@@ -396,18 +394,17 @@ async def _start(
     connection: asyncssh.SSHClientConnection,
     provider: Provider,
     options: ReachOptions,
-    where: str,
     receiver: Receiver,
 ) -> SshChannel:
     """A runner on an open connection: the resident's, or one that is shipped."""
     version = str(connection.get_extra_info("server_version", ""))
     resident = version.startswith(RESIDENT) and provider.level != "exec"
     if provider.level == "resident" and not resident:
-        raise ReachError(f"{where} is no resident provider: it answers as {version}", state="refused", retry=False)
+        raise ReachError(f"it is no resident provider: it answers as {version}", state="refused", retry=False)
     argv = ship.argv(provider.python or "python3")
     if provider.sudo or options.sudo:
         argv = ["sudo", "-n", "--", *argv]
-    receiver.at_stage(f"starting a runner at {where}")
+    receiver.at_stage("waiting for a session after the SSH login")
     try:
         async with asyncio.timeout(options.login_s):
             channel = SshChannel(connection, receiver, "resident" if resident else "exec")
@@ -420,52 +417,47 @@ async def _start(
                 encoding=None,
             )
     except TimeoutError:
-        raise ReachError(f"{where} did not open a session within {options.login_s:g} s") from None
+        raise ReachError(f"sshd did not open a session within {options.login_s:g} s") from None
     except asyncssh.ChannelOpenError as exc:
-        raise ReachError(f"{where} opens no session: {exc.reason}", state="refused", retry=False) from exc
+        raise ReachError(f"sshd opens no session: {exc.reason}", state="refused", retry=False) from exc
     except (asyncssh.Error, OSError) as exc:
-        raise ReachError(f"{where} broke off while a session was opened: {_words(exc)}") from exc
+        raise ReachError(f"the connection broke while a session was opened: {_words(exc)}") from exc
     return channel
 
 
-def _login_failure(exc: Exception, to: Destination, where: str, guard: _Guard, options: ReachOptions) -> ReachError:
+def _login_failure(exc: Exception, to: Destination, guard: _Guard, options: ReachOptions) -> ReachError:
     """What asyncssh raised, in its class and in plain words."""
     if isinstance(exc, ReachError):
         return exc
     if isinstance(exc, TimeoutError):
         if guard.spoke:
-            return ReachError(f"{where}: the SSH login was not done within {options.login_s:g} s")
-        return ReachError(
-            f"{where}: {to} took the connection, but no SSH server said anything for {options.login_s:g} s"
-        )
+            return ReachError(f"the SSH login was not done within {options.login_s:g} s")
+        return ReachError(f"took the TCP connection, but no SSH server said anything for {options.login_s:g} s")
     if isinstance(exc, asyncssh.HostKeyNotVerifiable):
-        return ReachError(_host_key_text(exc, to, where, guard), retry=False)
+        return ReachError(_host_key_text(exc, to, guard), retry=False)
     if isinstance(exc, (asyncssh.PermissionDenied, asyncssh.IllegalUserName)) or "authentication failures" in str(exc):
-        text = f"{where}: the login was refused for user {to.user!r}; check user and key"
+        text = f"the login was refused for user {to.user!r}; check user and key"
         return ReachError(text, retry=False, auth=True)
     if isinstance(exc, asyncssh.ChannelOpenError):
-        return ReachError(f"{where}: the jump host {to.jump} cannot connect to {to}: {exc.reason}")
+        return ReachError(f"the jump host {to.jump} cannot connect to it: {exc.reason}")
     if isinstance(exc, asyncssh.KeyExchangeFailed):
         hint = f" (known: {guard.known[0].place})" if guard.known else ""
-        return ReachError(f"{where}: no common SSH algorithms: {exc.reason}{hint}", retry=False)
+        return ReachError(f"no common SSH algorithms: {exc.reason}{hint}", retry=False)
     if isinstance(exc, (asyncssh.ProtocolNotSupported, asyncssh.ProtocolError)):
-        return ReachError(
-            f"{where}: what answers at {to} is no SSH server that we understand: {_words(exc)}", retry=False
-        )
+        return ReachError(f"what answers there is no SSH server that we understand: {_words(exc)}", retry=False)
     if isinstance(exc, (asyncssh.ConnectionLost, asyncssh.DisconnectError, OSError)):
-        text = f"{where}: the connection was closed during the SSH handshake ({_words(exc)}); too many at once?"
+        text = f"the connection was closed during the SSH handshake ({_words(exc)}); too many at once?"
         return ReachError(text)
-    return ReachError(f"{where}: the SSH login failed: {_words(exc)}", retry=False)
+    return ReachError(f"the SSH login failed: {_words(exc)}", retry=False)
 
 
-def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, where: str, guard: _Guard) -> str:
+def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, guard: _Guard) -> str:
     if guard.shown is None:
-        return f"{where}: its host key is not to be trusted: {exc.reason}"
+        return f"its host key is not to be trusted: {exc.reason}"
+    if not guard.known:
+        return unknown(to.known_hosts[0])
     shown = f"{guard.shown.get_algorithm()} {guard.shown.get_fingerprint()}"
-    entry_name = entry(to.host_key_name, to.port)
-    if guard.known:
-        return f"{where}: {changed(entry_name, shown, guard.known)}"
-    return f"{where}: {unknown(entry_name, shown, to.known_hosts[0])}"
+    return changed(entry(to.host_key_name, to.port), shown, guard.known)
 
 
 def _public(line: Line) -> list[asyncssh.SSHKey]:

@@ -13,8 +13,11 @@ from backplane.wire.errors import ReachError
 from coordinator.reach.destination import Destination
 
 
-async def connect(to: Destination, connect_s: float, where: str) -> socket.socket:
+async def connect(to: Destination, connect_s: float, name: str) -> socket.socket:
     """A TCP connection: each of the host's addresses in turn, within one deadline.
+
+    Args:
+        name: what the user calls the host; another name that does not resolve is worth saying.
 
     Raises:
         ReachError: which of the ways in which this fails it was.
@@ -31,16 +34,19 @@ async def connect(to: Destination, connect_s: float, where: str) -> socket.socke
                     if left == 1:
                         raise
     except socket.gaierror as exc:
+        whose = "its name" if to.host == name else f"its address {to.host}"
         if exc.errno == socket.EAI_AGAIN:
-            raise ReachError(f"{to.host} does not resolve: no name server answers") from exc
-        raise ReachError(f"{to.host} does not resolve: check the spelling or ssh_config", retry=False) from exc
+            raise ReachError(f"{whose} does not resolve: no name server answers") from exc
+        raise ReachError(f"{whose} does not resolve: check the spelling or ssh_config", retry=False) from exc
     except TimeoutError:
-        raise ReachError(f"{where}: no answer from {to} within {connect_s:g} s (TCP connect)") from None
+        raise ReachError(
+            f"no answer within {connect_s:g} s (TCP connect): is it up, and no firewall between?"
+        ) from None
     except ConnectionRefusedError:
-        raise ReachError(f"{where}: {to} refuses connections; is sshd running there?") from None
+        raise ReachError("its SSH port refuses connections; is sshd running there?") from None
     except OSError as exc:
-        raise ReachError(f"{where}: cannot connect to {to}: {exc.strerror or exc}") from exc
-    raise ReachError(f"{to.host} has no address", retry=False)
+        raise ReachError(f"cannot connect: {exc.strerror or exc}") from exc
+    raise ReachError("its name has no address", retry=False)
 
 
 async def _connect_one(family: int, kind: int, protocol: int, address: Any, deadline_s: float | None) -> socket.socket:

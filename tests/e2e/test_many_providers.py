@@ -49,10 +49,10 @@ reduce = "sum"
 #: Provider: (its state, a part of its reason).
 BROKEN = {
     0: ("unreachable", "host key"),
-    1: ("unreachable", "refuses connections"),
-    2: ("unreachable", ""),
-    3: ("unreachable", ""),
-    4: ("refused", "python3"),
+    1: ("unreachable", "its SSH port refuses connections; is sshd running there?"),
+    2: ("unreachable", "took the TCP connection, but no SSH server said anything for 4 s"),
+    3: ("unreachable", "took the TCP connection, but no SSH server said anything for 4 s"),
+    4: ("refused", "no python3 on the PATH; --python names another"),
     5: ("filtered_out", ""),
     6: ("failed", "words.py:11: RuntimeError: cannot decide"),
     7: ("failed", "filter"),

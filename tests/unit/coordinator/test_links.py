@@ -251,7 +251,7 @@ async def test_a_runner_that_exits_before_its_hello_fails_the_attempt() -> None:
         await watch.until("trying: waiting for the runner")
         r.pipes.made[0].stderr.add(b"sh: python3: not found\n")
         r.pipes.made[0].receiver.channel_closed(Exit(status=127))
-        assert "no python3 on the PATH of web01" in await watch.until("failed")
+        assert "no python3 on the PATH" in await watch.until("failed")
 
 
 async def test_a_reach_that_fails_fails_the_attempt_for_all_who_wait() -> None:

@@ -121,13 +121,16 @@ def test_a_final_failure_ends_at_once(state: str) -> None:
 def test_the_end_of_the_wait_names_the_last_failure_or_the_stage() -> None:
     """Whoever has not been reached says why in plain words; whoever was reached goes on."""
     plan = new("failed", "hangs", "waits", "ready", wait_s=10.0)
-    plan.handle(LinkFailed(1.0, "failed", "port 22 refuses connections"))
+    plan.handle(LinkFailed(1.0, "failed", "its SSH port refuses connections"))
     plan.handle(LinkTrying(1.0, "hangs", "waiting for the SSH login"))
     plan.handle(LinkUp(1.0, "ready"))
     assert reports(plan.handle(TimePassed(10.0))) == [
-        ("unreachable", "port 22 refuses connections"),
+        ("unreachable", "its SSH port refuses connections"),
         ("unreachable", "still waiting for the SSH login"),
-        ("unreachable", "still waiting for its turn to connect"),
+        (
+            "unreachable",
+            "still waiting for its turn to connect; --wait gives it more time, --fanout tries more at once",
+        ),
     ]
     assert plan.states()["ready"] == "connecting"
     assert reports(plan.handle(LinkFailed(11.0, "hangs", "late"))) == []
