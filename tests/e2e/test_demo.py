@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -10,7 +11,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Demo:
         return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def demo(tmp_path: Path, *options: str) -> Iterator[Demo]:
     running = Demo(tmp_path, *options)
     try:
@@ -142,11 +142,26 @@ def test_interrupt_drains(tmp_path: Path, number: signal.Signals) -> None:
         assert running.left() == []
 
 
-def test_interrupt_before_the_query(tmp_path: Path) -> None:
+def test_interrupt_before_the_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while the hosts still start exits 130 and leaves nothing."""
-    with demo(tmp_path, "--providers", "40") as running:
-        running.until(lambda: list(running.temporary.iterdir()))
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    # The process of the hosts starts by reading the gate, which holds it for as long as it takes to interrupt.
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nif 'backplane.cli.demo.hosts' in sys.orig_argv:\n    open({str(gate)!r}).read()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with demo(tmp_path, "--providers", "3") as running:
+        held: list[int] = []
+
+        def is_read() -> bool:
+            with contextlib.suppress(OSError):
+                held.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+            return bool(held)
+
+        running.until(is_read)
         running.interrupt()
+        os.close(held[0])
         assert running.wait() == 130, running.err
         running_hosts_are_gone(running)
 
