@@ -1,7 +1,7 @@
 """Whom a query asks and how they are reached: the options that every asking verb shares, and what they select.
 
-Knows inventories and the option names of the contract. Opens no connection: names that no inventory knows become
-destinations that are resolved when they are reached.
+Knows the option names of the contract; which inventories there are and how they choose is `coordinator.inventory`'s.
+Opens no connection: names that no inventory knows become destinations that are resolved when they are reached.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ from typing import Any
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
 from coordinator.table import Provider
-
-#: The name of this machine as a provider.
-LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +41,15 @@ class Selection:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the target and the reach options."""
     target = parser.add_argument_group("targets (none: this machine, as `local`)")
+    for flag, name, metavar, what in (
+        ("-w", "--where", "NODES", "names: web[01-20],db1, @group; with an inventory also web*"),
+        ("-g", "--group", "GROUP", "a group of an inventory, or of ClusterShell"),
+        ("-x", "--exclude", "NODES", "leave these out"),
+        ("-l", "--label", "SELECTOR", "of those, the ones with: KEY=VALUE != =~REGEX !~ KEY !KEY"),
+        ("-i", "--inventory", "FILE", "file_sd, Ansible, a list, a program, ssh_config:[FILE]; several unite"),
+    ):
+        target.add_argument(flag, name, action="append", default=[], metavar=metavar, help=what)
     target.add_argument("-a", "--all", action="store_true", help="every provider of the inventories")
-    target.add_argument("-w", "--where", action="append", default=[], metavar="NODES", help="names: web[01-20],db1")
-    target.add_argument("-x", "--exclude", action="append", default=[], metavar="NODES", help="leave these out")
-    target.add_argument("-l", "--label", action="append", default=[], metavar="KEY=VALUE", help="those with this label")
-    target.add_argument("-g", "--group", action="append", default=[], metavar="GROUP", help="(not in this version)")
-    target.add_argument(
-        "-i", "--inventory", action="append", default=[], metavar="FILE", help="Prometheus file_sd JSON; several unite"
-    )
     reach = parser.add_argument_group("reach")
     reach.add_argument("--user", help="login name")
     reach.add_argument("--identity", metavar="FILE", help="private key; with it the agent is not asked")
@@ -86,63 +84,38 @@ def selection(args: argparse.Namespace) -> Selection:
         UsageError: an inventory is broken, nothing is selected, or an option belongs to a later version.
     """
     _refuse_later(args)
-    known = _inventory(args.inventory)
-    chosen, notice = _choose(args, known)
-    for name in _nodes(args.exclude):
-        chosen.pop(name, None)
-    if not chosen:
-        raise UsageError("these options select no provider: see -w, -x, -l and the inventory")
+    notices: list[str] = []
+    chosen = _chosen(args, notices)
     providers = tuple(_reached(chosen[name], args) for name in sorted(chosen))
-    return Selection(providers, _reach(args), notice)
+    return Selection(providers, _reach(args), "; ".join(notices) or None)
 
 
 def _refuse_later(args: argparse.Namespace) -> None:
-    for given, option in ((args.group, "-g"), (args.sudo, "--sudo")):
-        if given:
-            raise UsageError(f"{option} is not in this version")
+    if args.sudo:
+        raise UsageError("--sudo is not in this version")
 
 
-def _inventory(paths: list[str]) -> dict[str, Provider]:
-    from coordinator.inventory import file_sd
+def _chosen(args: argparse.Namespace, notices: list[str]) -> dict[str, Provider]:
+    from coordinator import inventory
 
-    known: dict[str, Provider] = {}
-    for path in paths:
-        for provider in file_sd.read(path):
-            known.setdefault(provider.name, provider)
-    return known
-
-
-def _choose(args: argparse.Namespace, known: dict[str, Provider]) -> tuple[dict[str, Provider], str | None]:
-    if args.all and not known:
-        raise UsageError("-a asks every provider of the inventories: name one with -i FILE")
-    names = _nodes(args.where)
-    labels = [_label(text) for text in args.label]
-    if not (args.all or names or labels or known):
-        return {LOCAL: Provider(name=LOCAL, reach="local")}, "no target given: asking this machine, as `local`"
-    if labels and not known:
-        raise UsageError("-l selects by the labels of an inventory: name one with -i FILE")
-    pool = {name: known.get(name) or _named(name) for name in names} if names else dict(known)
-    return {name: p for name, p in pool.items() if all(p.labels.get(k) == v for k, v in labels)}, None
-
-
-def _named(name: str) -> Provider:
-    """A destination that no inventory knows: ssh_config and DNS decide what it means."""
-    return Provider(name=name, reach="local" if name == LOCAL else "ssh")
-
-
-def _nodes(texts: list[str]) -> list[str]:
-    if not texts:
-        return []
-    from coordinator.inventory import nodes
-
-    return [name for text in texts for name in nodes.expand(text)]
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise UsageError(f"-l takes KEY=VALUE, not {text!r}")
-    return key, value
+    names = args.where
+    if not args.inventory:
+        for given, option in ((args.all, "-a asks every provider"), (args.label, "-l selects by the labels")):
+            if given:
+                raise UsageError(f"{option} of an inventory: name one with -i FILE")
+        if not (names or args.group):
+            notices.append("no target given: asking this machine, as `local`")
+            names = [inventory.LOCAL]
+    tell = notices.append
+    known = inventory.unite([(source, inventory.read(source, tell)) for source in args.inventory], tell)
+    wanted = inventory.Wanted(
+        everything=args.all,
+        names=tuple(names),
+        groups=tuple(args.group),
+        without=tuple(args.exclude),
+        labels=tuple(args.label),
+    )
+    return inventory.choose(known, wanted, tell)
 
 
 def _reached(provider: Provider, args: argparse.Namespace) -> Provider:
@@ -161,12 +134,25 @@ def _reach(args: argparse.Namespace) -> dict[str, Any]:
         "identity": _path(args.identity),
         "host_key": args.host_key,
         "known_hosts": _path(args.known_hosts),
-        "ssh_config": _path(args.ssh_config),
+        "ssh_config": _path(args.ssh_config or _configured(args.inventory)),
         "allow_root": args.allow_root,
         "fanout": args.fanout,
         "connect_s": args.connect_timeout,
         "login_s": args.login_timeout,
     }
+
+
+def _configured(inventories: list[str]) -> str | None:
+    """The ssh_config that an inventory is made of: what names the hosts also says how they are reached.
+
+    Raises:
+        UsageError: there are two, and a login can obey one.
+    """
+    prefix = "ssh_config:"
+    files = {source.removeprefix(prefix) for source in inventories if source.startswith(prefix)} - {""}
+    if len(files) > 1:
+        raise UsageError(f"-i names {len(files)} ssh_config files: say with --ssh-config which one logins obey")
+    return files.pop() if files else None
 
 
 def _path(text: str | None) -> str | None:

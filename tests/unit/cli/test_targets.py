@@ -60,9 +60,9 @@ def test_names_and_labels_intersect(inventory: str) -> None:
     [
         (["-a"], "-i FILE"),
         (["-l", "role=web"], "-i FILE"),
-        (["-l", "role"], "KEY=VALUE"),
+        (["-x", "local"], "select no provider"),
         (["-w", "web1", "-x", "web1"], "select no provider"),
-        (["-g", "web"], "not in this version"),
+        (["-g", "nowhere-group"], "no inventory has a group"),
         (["-w", "web[1-"], "web[1-"),
     ],
 )

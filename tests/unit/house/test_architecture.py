@@ -21,7 +21,7 @@ CODE = (*PACKAGES, "queries", "tests", "requirements")
 #: More lines than one sitting.
 MOST_LINES = 500
 #: Imported here under a name that differs from the distribution's.
-DISTRIBUTION = {"zmq": "pyzmq"}
+DISTRIBUTION = {"yaml": "PyYAML", "zmq": "pyzmq"}
 
 
 @functools.cache
