@@ -86,7 +86,14 @@ def test_resident(query: Path, quarters: list[bytes]) -> None:
         names = [name for name, _ in demo_names(4)]
         for name, piece in zip(names, quarters, strict=True):
             (places.root(name) / "access.log").write_bytes(piece)
-        options = ["-i", places.inventory, "--known-hosts", places.known_hosts, "--ssh-config", os.devnull]
+        options: list[str | Path] = [
+            "-i",
+            places.inventory,
+            "--known-hosts",
+            places.known_hosts,
+            "--ssh-config",
+            os.devnull,
+        ]
         done = call("run", query, *options, "-o", "json")
     _assert_counts(done)
     assert {row["level"] for row in done.snapshot["coverage"]["providers"].values()} == {"resident"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provider import ship
-from tests.rigs.pythons import at_hand
+from tests.rigs.pythons import at_hand, spread
 from tests.rigs.runner_link import RunnerLink, script
 
 pytestmark = pytest.mark.linux
@@ -40,7 +40,7 @@ def whole(trace: str) -> str:
 
 
 @pytest.mark.skipif(STRACE is None, reason="strace is not on this machine")
-@pytest.mark.parametrize("python", at_hand())
+@pytest.mark.parametrize("python", spread())
 def test_nothing_is_written(python: str, tmp_path: Path) -> None:
     """No call of the runner's whole tree creates, renames, or opens for writing, but for /dev/null."""
     log = tmp_path / "app.log"

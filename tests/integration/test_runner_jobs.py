@@ -10,7 +10,7 @@ import pytest
 
 from provider.runner import frames
 from provider.runner.pack import unpackb
-from tests.rigs.pythons import at_hand
+from tests.rigs.pythons import at_hand, spread
 from tests.rigs.runner_link import RunnerLink, emitted, script
 
 pytestmark = pytest.mark.linux
@@ -30,8 +30,15 @@ def map(lines):
 
 
 @pytest.fixture(params=at_hand(), ids=lambda version: f"python{version}")
+def every_link(request: pytest.FixtureRequest) -> Iterator[RunnerLink]:
+    """A runner on each Python at hand, for what they are known to do differently, and for the main road."""
+    with RunnerLink(str(at_hand()[request.param])) as runner:
+        yield runner
+
+
+@pytest.fixture(params=spread(), ids=lambda version: f"python{version}")
 def link(request: pytest.FixtureRequest) -> Iterator[RunnerLink]:
-    """A runner on each Python at hand."""
+    """A runner on the oldest Python, on this one and on the newest."""
     with RunnerLink(str(at_hand()[request.param])) as runner:
         yield runner
 
@@ -59,39 +66,39 @@ def fault(link: RunnerLink, code: str) -> frames.Frame:
     return found
 
 
-def test_hello_names_the_python_and_the_process(link: RunnerLink) -> None:
+def test_hello_names_the_python_and_the_process(every_link: RunnerLink) -> None:
     """HELLO says who answers: role, version, process, host and level."""
-    hello = link.hello.header
+    hello = every_link.hello.header
     assert (hello["role"], hello["version"], hello["level"]) == ("runner", frames.VERSION, "exec")
-    assert hello["pid"] == link.process.pid
+    assert hello["pid"] == every_link.process.pid
     assert len(hello["python"]) == 3
 
 
-def test_lines_are_counted(link: RunnerLink, log: Path) -> None:
+def test_lines_are_counted(every_link: RunnerLink, log: Path) -> None:
     """A file is read to its end, once, and the counters agree with it."""
-    link.start(1, script(COUNT, sources=[str(log)]))
-    end = link.end()
+    every_link.start(1, script(COUNT, sources=[str(log)]))
+    end = every_link.end()
     assert (end["state"], end["reason"], end["drained"]) == ("done", None, False)
-    assert link.values() == [("lines", 1000)]
+    assert every_link.values() == [("lines", 1000)]
     assert end["counters"]["lines"] == 1000
     assert end["counters"]["bytes"] == log.stat().st_size
     assert end["counters"]["emitted"] == 1
-    assert end["seq"] == link.cuts()[-1]["seq"]
-    assert link.of(frames.VERDICT)[0].header["keep"] is True
-    assert link.frames[-1].kind == frames.END
+    assert end["seq"] == every_link.cuts()[-1]["seq"]
+    assert every_link.of(frames.VERDICT)[0].header["keep"] is True
+    assert every_link.frames[-1].kind == frames.END
 
 
-def test_bytes_come_through_unchanged(link: RunnerLink, tmp_path: Path) -> None:
+def test_bytes_come_through_unchanged(every_link: RunnerLink, tmp_path: Path) -> None:
     """NUL, invalid UTF-8, the euro sign, carriage returns and a last line without newline are kept byte for byte."""
     lines = [b"a\x00b", b"\xff\xfe bad", "€ und \u2028 und \x85".encode(), b"\xe2\x82", b"\xac", b"dos\r", b"", b"last"]
     path = tmp_path / "bytes.log"
     path.write_bytes(b"\n".join(lines))
-    link.start(1, script(ECHO, sources=[str(path)]))
-    link.start(2, script(ECHO, sources=[str(path)], encoding=None))
-    link.end(1)
-    link.end(2)
-    assert [value.encode("utf-8", "surrogateescape") for value in link.values(1)] == lines
-    assert link.values(2) == lines
+    every_link.start(1, script(ECHO, sources=[str(path)]))
+    every_link.start(2, script(ECHO, sources=[str(path)], encoding=None))
+    every_link.end(1)
+    every_link.end(2)
+    assert [value.encode("utf-8", "surrogateescape") for value in every_link.values(1)] == lines
+    assert every_link.values(2) == lines
 
 
 def test_a_line_of_ten_megabytes_passes(link: RunnerLink, tmp_path: Path) -> None:
@@ -135,16 +142,16 @@ def test_a_filter_decides(link: RunnerLink, log: Path, keep: str, state: str) ->
     assert bool(link.cuts()) is (state == "done")
 
 
-def test_a_filter_that_raises_shows_its_line(link: RunnerLink, log: Path) -> None:
+def test_a_filter_that_raises_shows_its_line(every_link: RunnerLink, log: Path) -> None:
     """A filter's exception fails the job with the user's file, line, text and source line."""
     text = "\n\ndef filter(provider):\n    return {}['nothing']  # here\n"
-    link.start(1, script(COUNT, filter=text, sources=[str(log)]))
-    found = fault(link, "raised")
+    every_link.start(1, script(COUNT, filter=text, sources=[str(log)]))
+    found = fault(every_link, "raised")
     assert (found.header["file"], found.header["line"]) == ("query.py", 4)
     assert b"return {}['nothing']  # here" in found.payload
     assert b"provider/runner" not in found.payload
-    assert link.end()["state"] == "failed"
-    assert link.end()["reason"] == "query.py:4: KeyError: 'nothing'"
+    assert every_link.end()["state"] == "failed"
+    assert every_link.end()["reason"] == "query.py:4: KeyError: 'nothing'"
 
 
 @pytest.mark.parametrize("body", ["import time; time.sleep(60)", "while True: pass"])
@@ -156,14 +163,14 @@ def test_a_filter_that_never_answers_is_ended(any_link: RunnerLink, body: str) -
     fault(any_link, "deadline")
 
 
-def test_what_was_yielded_before_a_raise_stays(link: RunnerLink, log: Path) -> None:
+def test_what_was_yielded_before_a_raise_stays(every_link: RunnerLink, log: Path) -> None:
     """Values yielded before an exception are cut, then the fault comes, then the end."""
     text = ECHO + "        if line == 'line 700':\n            raise ValueError('bad\\nline')\n"
-    link.start(1, script(text, sources=[str(log)]))
-    found = fault(link, "raised")
-    assert link.values() == [f"line {n}" for n in range(701)]
+    every_link.start(1, script(text, sources=[str(log)]))
+    found = fault(every_link, "raised")
+    assert every_link.values() == [f"line {n}" for n in range(701)]
     assert (found.header["line"], found.header["text"]) == (6, "ValueError: bad line")
-    assert link.end()["reason"] == "query.py:6: ValueError: bad line"
+    assert every_link.end()["reason"] == "query.py:6: ValueError: bad line"
 
 
 MEMORY = {
@@ -206,14 +213,14 @@ def test_a_flood_of_prints_neither_blocks_nor_floods(any_link: RunnerLink) -> No
     assert len(any_link.prints()) < 5_000_000
 
 
-def test_a_value_that_cannot_travel_names_its_line(link: RunnerLink, log: Path) -> None:
+def test_a_value_that_cannot_travel_names_its_line(every_link: RunnerLink, log: Path) -> None:
     """A value of a foreign type fails the job at the line of its yield; the values before it stay."""
     text = "def map(lines):\n    for n, line in enumerate(lines):\n        yield object() if n == 300 else n\n"
-    link.start(1, script(text, sources=[str(log)]))
-    found = fault(link, "unserialisable")
+    every_link.start(1, script(text, sources=[str(log)]))
+    found = fault(every_link, "unserialisable")
     assert (found.header["file"], found.header["line"]) == ("query.py", 3)
-    assert link.end()["reason"] == "query.py:3: cannot emit a value of type object"
-    parts = [unpackb(part.payload) for part in link.of(frames.CUT)]
+    assert every_link.end()["reason"] == "query.py:3: cannot emit a value of type object"
+    parts = [unpackb(part.payload) for part in every_link.of(frames.CUT)]
     assert [value for part in parts for value in emitted(part)] == list(range(300))
 
 
@@ -267,15 +274,15 @@ def test_a_map_need_not_be_a_generator(link: RunnerLink, log: Path, text: str, v
     assert link.values() == values
 
 
-def test_aggregates_are_folded_on_the_provider(link: RunnerLink, log: Path) -> None:
+def test_aggregates_are_folded_on_the_provider(every_link: RunnerLink, log: Path) -> None:
     """With combine a cut holds partials, one state a key, and no values."""
     text = "def map(lines):\n    for line in lines:\n        yield line[-1], 1\n"
-    link.start(1, script(text, sources=[str(log)], combine=["count"]))
-    end = link.end()
+    every_link.start(1, script(text, sources=[str(log)], combine=["count"]))
+    end = every_link.end()
     assert (end["state"], end["counters"]["emitted"]) == ("done", 1000)
-    partials = [partial for cut in link.cuts() for partial in cut["partials"]]
+    partials = [partial for cut in every_link.cuts() for partial in cut["partials"]]
     assert [partial["aggregates"] for partial in partials] == [["count"]] * len(partials)
-    assert link.values() == []
+    assert every_link.values() == []
 
 
 @pytest.mark.parametrize("follow", [False, True])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def at_hand() -> Mapping[str, Path]:
         version, executable = done.stdout.splitlines()
         found.setdefault(version, Path(executable))
     return {f"3.{minor}": found[f"3.{minor}"] for minor in MINORS if f"3.{minor}" in found}
+
+
+def spread() -> Mapping[str, Path]:
+    """The oldest, the one that runs this, and the newest: enough where no version is known to differ."""
+    found = at_hand()
+    versions = list(found)
+    running = "{}.{}".format(*sys.version_info)
+    return {version: found[version] for version in versions if version in (versions[0], running, versions[-1])}
 
 
 def _candidates() -> Iterator[str | Path]:
