@@ -8,7 +8,7 @@ Theory of operation
 Two signals come in. A timer makes beats, and makes values go that have waited long enough; the drain signal asks for an
 end. A handler may run between any two instructions, so it does no more than is safe where it finds itself:
 
-* with lines, it only truncates the list that the map is using up (`lines.Handout.interrupt`); the work is done at
+* with lines, it only takes away the lines that the map has not used up (`lines.Handout.interrupt`); the work is done at
   the map's next request, which is where a cut is right;
 * a ``map()`` without lines may never come back to us, so there the handler itself cuts, or raises `Drained` inside
   the script, but only while the script is running (``_in_script``) and not in our own pump.
@@ -74,7 +74,6 @@ class ChildJob:
         self._draining = False
         #: `Drained` has been raised; a script that swallows it is killed later.
         self._raised = False
-        self._failed: Optional[BaseException] = None
         self._beat_at = 0.0
         self._tick_s = _BEAT_S
 
@@ -141,7 +140,10 @@ class ChildJob:
             raise Failure(Fault(exc.code, str(exc), wanted.file, script.yield_line(wanted.map, values)))
         except Drained:
             self._close()
-        except (Failure, MemoryError):
+        except Failure:
+            self._close()
+            raise
+        except MemoryError:
             raise
         except BaseException as exc:
             self._close()
@@ -184,8 +186,20 @@ class ChildJob:
                 cuts.batch.extend(islice(values, room))
             got = cuts.emitted - before
             cuts.spill()
+            self._check()
             if got < room:
                 return
+            if self._handout is None:
+                # An iterator in C (itertools) is never interrupted within itself, only here.
+                if self._draining and not self._raised:
+                    raise Drained
+                if cuts.late():
+                    cuts.cut()
+
+    def _check(self) -> None:
+        """What the script kept to itself of what was wrong with its lines."""
+        if self._handout is not None and self._handout.failed is not None:
+            raise self._handout.failed
 
     def _close(self) -> None:
         """The last cut."""
@@ -224,12 +238,16 @@ class ChildJob:
 
     def _on_timer(self, _number: int, frame: Optional[FrameType]) -> None:
         now = time.monotonic()
+        # Again, since a script that uses signal.alarm has stopped it.
+        signal.setitimer(signal.ITIMER_REAL, self._tick_s, self._tick_s)
         if now >= self._beat_at:
             self._beat_at = now + _BEAT_S * 0.9
             self._writer.offer(frames.BEAT, self._counters())
         if self._handout is not None:
             if self._cuts.late():
                 self._handout.interrupt()
+            if self._in_script_now(frame):
+                self._check()
         elif self._draining:
             self._raise_drained(frame)
         elif self._cuts.late() and self._in_script_now(frame):

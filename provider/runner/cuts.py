@@ -9,6 +9,9 @@ A generator is pumped straight into ``batch``, so that at any moment it holds al
 cut with the moves of the sources; that may happen only between two records, when all values of the former ones are
 in. Once a part was spilled, a cut is due at the next such moment, so that home never stages much for one cut.
 Without positions there is nothing that values could disagree with, so each part is a whole cut.
+
+Values leave the batch before they are packed or folded. If that fails half done, nobody can say which of them are in,
+so from then on there is no cut any more: not one value counts twice.
 """
 
 import time
@@ -53,6 +56,7 @@ class Cuts:
     """
 
     __slots__ = (
+        "_broken",
         "_combiner",
         "_cut_at",
         "_every_s",
@@ -74,6 +78,7 @@ class Cuts:
         self.batch: List[Any] = []
         #: A cut should be made at the next moment at which one may be.
         self.due = False
+        self._broken: Optional[BaseException] = None
         self._writer = writer
         self._combiner = combiner
         self._moves = moves
@@ -106,19 +111,29 @@ class Cuts:
         """Takes all values out of the batch.
 
         Raises:
-            BadValue: one of them cannot travel. Those before it are not lost, where they are not folded.
+            BadValue: one of them cannot travel. Those before it are not lost, where they are not folded. Whatever was
+                raised once is raised at each further call, since a script may have caught it.
         """
+        self._check()
         if self.batch:
-            self._pack()
+            try:
+                self._pack()
+            except BaseException as exc:
+                self._broken = exc
+                raise
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
 
     def _pack(self) -> None:
         batch = self.batch[:]
+        del self.batch[: len(batch)]
+        self._spilled += len(batch)
         if self._combiner is None:
             self._send_values(batch)
         else:
             self._fold(batch)
-        self._spilled += len(batch)
-        del self.batch[: len(batch)]
 
     def _send_values(self, batch: List[Any]) -> None:
         try:
@@ -127,8 +142,6 @@ class Cuts:
             good = _good(batch)
             if good:
                 self._send_part("values", values_payload(batch[:good]))
-                self._spilled += good
-            del self.batch[:]
             raise BadValue(str(exc), "unserialisable")
         if len(payload) > frames.MAX_PAYLOAD_BYTES:
             if len(batch) == 1:
@@ -145,7 +158,6 @@ class Cuts:
         try:
             self._combiner.fold(batch)
         except (PackError, AggregateError) as exc:
-            del self.batch[:]
             raise BadValue(str(exc), "unserialisable")
         self._room = min(_FOLD_BATCH, self._room * 4)
         if self._combiner.groups >= self._groups:
@@ -179,8 +191,7 @@ class Cuts:
         Raises:
             BadValue: see `spill`.
         """
-        if self.batch:
-            self._pack()
+        self.spill()
         if self._combiner is not None:
             self._send_partials()
         moves = self._moves() if self._moves is not None else []

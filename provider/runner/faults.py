@@ -49,7 +49,7 @@ def sentence(exc: BaseException) -> str:
     """``ValueError: what it says``, on one line, whatever the exception's own ``__str__`` does."""
     try:
         text = " ".join(str(exc).split())
-    except Exception:
+    except BaseException:
         text = "(its text cannot be shown)"
     text = _bounded(text, _TEXT_CHARS)
     return "%s: %s" % (type(exc).__name__, text) if text else type(exc).__name__

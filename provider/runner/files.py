@@ -36,7 +36,7 @@ def open_log(path: str) -> int:
         OSError: it cannot be opened, or is no regular file (IsADirectoryError for a directory).
     """
     # Non-blocking, so that a FIFO of this name does not hold the job forever.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    fd = os.open(raw(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
@@ -46,9 +46,14 @@ def open_log(path: str) -> int:
     raise OSError(22, "Not a regular file", path)
 
 
+def raw(path: str) -> bytes:
+    """A path's bytes. Python 3.6 in the C locale, which a login often has, knows only ASCII."""
+    return path.encode("utf-8", "surrogateescape")
+
+
 def is_glob(path: str) -> bool:
     """It names files by a pattern; a file that really has such a name is meant itself."""
-    return not _GLOB.isdisjoint(path) and not os.path.lexists(absolute(path))
+    return not _GLOB.isdisjoint(path) and not os.path.lexists(raw(absolute(path)))
 
 
 def absolute(path: str) -> str:
@@ -64,7 +69,8 @@ def expand(path: str) -> List[str]:
         return [absolute(path)]
     import glob
 
-    return sorted(glob.glob(absolute(path), recursive=True))
+    found = glob.glob(raw(absolute(path)), recursive=True)
+    return sorted(each.decode("utf-8", "surrogateescape") for each in found)
 
 
 class Raw(NamedTuple):

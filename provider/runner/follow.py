@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 from provider.runner import files
 from provider.runner.cuts import Moves
+from provider.runner.faults import Failure, Fault
 from provider.runner.files import Log, expand, is_glob
 from provider.runner.lines import Block, Source
 from provider.runner.sources import Split, Told, dropped, find, open_or_fail, resume
@@ -110,7 +111,10 @@ class Follow(Source):
         log = followed.log
         raw = log.read()
         if raw is None:
-            if os.fstat(log.fd).st_size < log.read_to:
+            size = os.fstat(log.fd).st_size
+            if size < log.read_to:
+                if not size and os.pread(log.fd, 1, 0) and not os.fstat(log.fd).st_size:
+                    raise Failure(Fault("unreadable", "cannot follow %s: it is no log, it has no size" % log.source))
                 self._told.gap(log.source, "truncated")
                 log.restart()
             return
@@ -144,8 +148,10 @@ class Follow(Source):
     def _appeared(self, path: str) -> None:
         """A new name that a glob matches. What cannot be read is tried again with the next sweep."""
         try:
-            log = Log(path, path)
-        except OSError:
+            log = open_or_fail(path, path)
+        except Failure as exc:
+            if exc.fault.code == "limit":
+                raise
             return
         known = self._closed.get(log.ident)
         if known is not None:
@@ -203,7 +209,7 @@ class Follow(Source):
 
 def _ident(path: str) -> Optional[Ident]:
     try:
-        status = os.stat(path)
+        status = os.stat(files.raw(path))
     except OSError:
         return None
     return status.st_dev, status.st_ino

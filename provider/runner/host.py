@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
-from provider.runner.files import expand, open_log
+from provider.runner.files import expand, open_log, raw
 
 #: What `Provider.run` waits for a command, unless told otherwise.
 RUN_S = 10.0
@@ -43,7 +43,7 @@ class Provider:
 
     def exists(self, path: "Union[str, Sequence[str]]") -> bool:
         """There is such a file, or one that fits a glob; of several paths, each."""
-        return _every(path, os.path.exists)
+        return _every(path, lambda found: os.path.exists(raw(found)))
 
     def readable(self, path: "Union[str, Sequence[str]]") -> bool:
         """A file can be opened for reading, or one that fits a glob; of several paths, each."""

@@ -34,10 +34,16 @@ _END_STATES = frozenset(("done", "failed", "killed", "refused", "filtered_out"))
 
 #: What a job may take to hand over its last cut after it was asked to drain.
 DRAIN_S = 3.0
-#: A process that has said its END should be gone; threads that a script left running do not keep it.
+#: A process that has said its END or closed its output should be gone; threads that it left running do not keep it.
 LINGER_S = 0.5
 #: A process in uninterruptible sleep cannot be killed; after so long the END says the truth without it.
 REAP_S = 2.0
+#: How often a process is looked for whose death is near. Nothing else tells of it.
+_WATCH_S = 0.01
+#: Verdicts and faults of a child, which cost no credit: a sound one says one of each.
+_MOST_FREE = 16
+#: Bytes of frames that may wait when another print comes; beyond it that one is dropped.
+_MOST_HELD = 256 << 10
 #: A line that is printed without an end is shown after so long.
 _NOTE_S = 1.0
 
@@ -85,7 +91,9 @@ class Job:
         self._drained = False
         self._dying = False
         self._reaped_at = 0.0
-        self._said_end_at: Optional[float] = None
+        #: Since then nothing more can come of it.
+        self._silent_at: Optional[float] = None
+        self._free = 0
         self._seq = 0
         self._end: Optional[Tuple[str, Optional[str]]] = None
         self._death = ("failed", "")
@@ -111,7 +119,8 @@ class Job:
 
     def wait_s(self, now: float) -> float:
         """Seconds until something is due here even if nothing happens."""
-        times = [0.02 if self._dying or (self.reaped and not self._held) else 1.0]
+        ending = self._dying or self._silent_at is not None
+        times = [_WATCH_S if (not self.reaped and ending) or (self.reaped and not self._held) else 1.0]
         times.extend(until - now for until in (self._filter_until, self._drain_until) if until is not None)
         if self._hungry:
             times.append(self._rate.wait_s(now) or 1.0)
@@ -125,8 +134,8 @@ class Job:
         """One of the watched descriptors can be served."""
         if fd == self._frames_fd:
             self._read_frames()
-            if self._end is not None and self._said_end_at is None:
-                self._said_end_at = now
+            if self._silent_at is None and (self._end is not None or self._frames_fd < 0):
+                self._silent_at = now
         elif fd == self._notes_fd:
             self._read_notes(now)
         elif self.feed is not None and fd == self.feed.fd:
@@ -152,6 +161,7 @@ class Job:
         except frames.FrameError as exc:
             self._fault("protocol", "the job's output is broken: %s" % exc)
             self.kill("failed", "the job's output is broken")
+            self._give_up_frames()
 
     def _accept(self, body: bytes) -> None:
         kind, _ = frames.peek(body)
@@ -164,6 +174,9 @@ class Job:
         else:
             if kind in (frames.VERDICT, frames.FAULT):
                 self._filter_until = None
+                self._free += 1
+                if self._free > _MOST_FREE:
+                    raise frames.FrameError("too many verdicts and faults")
             header = frames.header_of(body)
             self._hold(frames.stamped(body, self.number), _completes(header) if kind == frames.CUT else 0)
 
@@ -200,7 +213,7 @@ class Job:
 
     def _note(self, data: bytes, last: bool = False) -> None:
         """Prints without credit are dropped, since nothing waits for them. How many is said even so, in the end."""
-        if data and self._spent >= self._granted:
+        if data and (self._spent >= self._granted or sum(len(body) for body, _ in self._held) > _MOST_HELD):
             self._notes.lost(data)
             data = b""
         if data or (last and self._notes.dropped):
@@ -242,8 +255,8 @@ class Job:
             self.kill("failed", text)
         if self._drain_until is not None and now >= self._drain_until:
             self.kill("killed", "did not drain within %g s" % DRAIN_S, discard=True)
-        if self._said_end_at is not None and now - self._said_end_at > LINGER_S:
-            self._dying = True
+        if self._silent_at is not None and now - self._silent_at > LINGER_S and not self._dying:
+            self.kill("failed", "the job closed its output")
         if self._dying and not self.reaped:
             tree.kill(self.pid, group=True)
         if now - self._noted >= _NOTE_S:

@@ -7,11 +7,15 @@ Theory of operation
 A map asks for one line at a time, and a call of ours for each would cost more than most maps do. So it iterates over a
 chain of plain lists, at the speed of C, and we are asked only when a list is used up; how much of the current list is
 used up its iterator tells (``__length_hint__``). When something must happen before that (a cut is due, the job is to
-drain), `interrupt` truncates the list under the iterator: whatever the map is doing, its next request for a line
+drain), `interrupt` takes the rest out of the iterator: whatever the map is doing, its next request for a line
 comes to us, and then all values of the lines before are in. That is the moment for a cut, with a position in the
-middle of a block; the lines that were cut off are handed out next.
+middle of a block; the lines that were taken away are handed out next.
+
+What goes wrong here is raised inside of the map, which may catch it, or in a thread of it that nobody waits for; so it
+is kept in ``failed``, and whoever runs the map looks there.
 """
 
+from _thread import get_ident
 from itertools import chain
 from typing import Any, Callable, Iterator, List, Optional
 
@@ -27,7 +31,7 @@ class Block:
 
     Args:
         path: what ``lines.path`` says while they are handed out.
-        items: the lines; the list is used up.
+        items: the lines.
         data: their bytes, newlines included.
         taken: is told how many bytes (and skipped ones) the map has taken.
         skipped: bytes before them that are no lines.
@@ -80,7 +84,20 @@ class Source:
 class Handout:
     """See the module. `stop` is set from outside, by a signal handler."""
 
-    __slots__ = ("_block", "_bytes", "_cuts", "_inside", "_iterator", "_lines", "_rest", "_source", "path", "stop")
+    __slots__ = (
+        "_block",
+        "_bytes",
+        "_cuts",
+        "_inside",
+        "_iterator",
+        "_lines",
+        "_rest",
+        "_source",
+        "_thread",
+        "failed",
+        "path",
+        "stop",
+    )  # fmt: skip
 
     def __init__(self, source: Source, cuts: Cuts) -> None:
         self._source = source
@@ -92,6 +109,9 @@ class Handout:
         self._inside = True
         self._lines = 0
         self._bytes = 0
+        self._thread = get_ident()
+        #: Why there were no more lines than those, if that was no end.
+        self.failed: Optional[Exception] = None
         #: The map shall see the end of its lines.
         self.stop = False
         self.path: Optional[str] = None
@@ -100,17 +120,27 @@ class Handout:
         """Makes the map's next request come to us. May be called at any moment, by a signal handler."""
         if self._inside or self._block is None:
             return
-        items = self._block.items
-        used = len(items) - self._iterator.__length_hint__()
-        self._rest = items[used:] + self._rest
-        del items[used:]
+        # At once, so that another signal's handler between any two instructions of this one finds nothing twice.
+        rest = list(self._iterator)
+        self._rest += rest
 
     def lists(self) -> "Iterator[Iterator[Any]]":
         """The lists that a map's lines are chained from."""
+        try:
+            # A cut means that the values of all lines before are in. Another thread may not have yielded them yet.
+            if get_ident() != self._thread:
+                raise RuntimeError("lines must be read in the thread that map runs in")
+            for each in self._lists():
+                yield each
+        except Exception as exc:
+            self.failed = exc
+            raise
+
+    def _lists(self) -> "Iterator[Iterator[Any]]":
         blocks = self._source.blocks()
         while True:
             self.settle()
-            if self._cuts.due:
+            if self._cuts.late():
                 self._cuts.cut()
             if self.stop:
                 return
@@ -120,13 +150,12 @@ class Handout:
                 except StopIteration:
                     return
                 if self._block is None:
-                    self._cuts.late()
-                    if not self._cuts.due:
+                    if not self._cuts.late():
                         self._source.wait()
                     continue
                 self.path = self._block.path
             self._iterator = iter(self._block.items)
-            # From here on a handler may truncate the list. What it asked for before is seen here.
+            # From here on a handler may take lines away. What it asked for before is seen here.
             self._inside = False
             if not (self.stop or self._cuts.due):
                 yield self._iterator
@@ -137,9 +166,9 @@ class Handout:
         block = self._block
         if block is None:
             return
-        used = len(block.items) - self._iterator.__length_hint__()
-        rest = block.items[used:] + self._rest
+        rest = list(self._iterator) + self._rest
         self._rest = []
+        used = len(block.items) - len(rest)
         data = b""
         if rest and block.data:
             data = block.data.split(b"\n", used)[used]
@@ -159,7 +188,7 @@ class Handout:
         """Lines that the map has taken."""
         if self._inside or self._block is None:
             return self._lines
-        return self._lines + len(self._block.items) - int(self._iterator.__length_hint__())
+        return self._lines + len(self._block.items) - len(self._rest) - int(self._iterator.__length_hint__())
 
     @property
     def bytes(self) -> int:

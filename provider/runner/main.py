@@ -13,6 +13,11 @@ from provider.runner import frames
 
 def run() -> None:
     """Runs until stdin ends, is silent for the lease, or stdout is closed. Does not return."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:  # it was closed, and the next thing opened would take its place
+            os.open(os.devnull, os.O_RDWR)
     out = os.dup(1)
     # Whatever prints in this process must not reach the frames.
     os.dup2(2, 1)

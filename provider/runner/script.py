@@ -11,6 +11,9 @@ from provider.runner import faults
 from provider.runner.faults import Drained, Failure, Fault
 from provider.runner.pack import unpackb
 
+#: A StopIteration that leaves a generator is an error in Python 3.7 and later, and would be a silent end in 3.6.
+_FLAGS = 0x80000 if sys.version_info < (3, 7) else 0
+
 
 class Script(NamedTuple):
     """What home asks for (docs/reference/frames.md, "start")."""
@@ -76,7 +79,7 @@ def function(text: str, name: str, file: str) -> Callable[..., Any]:
     python = "%d.%d.%d" % sys.version_info[:3]
     remember(file, text)
     try:
-        code = compile(text, file, "exec", 0, True)
+        code = compile(text, file, "exec", _FLAGS, True)
     except SyntaxError as exc:
         raise Failure(faults.syntax(exc, file, python))
     except ValueError as exc:  # a NUL, which older versions report so

@@ -79,8 +79,11 @@ def find(sources: List[str], one_is_enough: bool = False) -> Files:
 
 
 def _files(source: str) -> List[Found]:
-    pattern = is_glob(source)
-    paths = expand(source)
+    try:
+        pattern = is_glob(source)
+        paths = expand(source)
+    except ValueError:  # a NUL in it
+        paths = []
     if not paths:
         raise Failure(Fault("missing", "no file matches %s" % source))
     names = paths if pattern else [source]
@@ -109,6 +112,8 @@ def open_or_fail(source: str, path: str) -> Log:
         return Log(source, path)
     except OSError as exc:
         raise Failure(_unreadable(source, exc))
+    except ValueError:
+        raise Failure(Fault("missing", "there is no %r" % source))
 
 
 def _unreadable(source: str, exc: OSError) -> Fault:

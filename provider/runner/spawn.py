@@ -7,14 +7,18 @@ Everything else that the supervisor holds is closed. The limits are those of ord
 children only, so that a supervisor answers its beats on a busy host.
 """
 
-import ctypes
 import os
 import resource
 import signal
 import sys
-from typing import Callable, NamedTuple
+from typing import Any, Callable, List, NamedTuple, Tuple
 
 from provider.runner.orders import Limits
+
+try:
+    import ctypes
+except ImportError:  # a Python without libffi; what needs it is a second line of defence
+    ctypes = None  # type: ignore[assignment]
 
 #: The descriptor that takes a job's frames.
 FRAMES_FD = 3
@@ -46,11 +50,17 @@ def spawn(limits: Limits, feed: bool, work: Callable[[], None]) -> Child:
     Raises:
         OSError: no process or no descriptor is to be had.
     """
-    frames_r, frames_w = os.pipe()
-    notes_r, notes_w = os.pipe()
-    feed_r, feed_w = os.pipe()
+    pipes: List[Tuple[int, int]] = []
     parent = os.getpid()
-    pid = os.fork()
+    try:
+        pipes.extend(os.pipe() for _ in range(3))
+        pid = os.fork()
+    except OSError:
+        for pipe in pipes:
+            for fd in pipe:
+                os.close(fd)
+        raise
+    (frames_r, frames_w), (notes_r, notes_w), (feed_r, feed_w) = pipes
     if pid == 0:
         _child(parent, (feed_r, notes_w, frames_w), limits, work)
     for fd in (frames_w, notes_w, feed_r):
@@ -110,7 +120,7 @@ def _yield_to_others() -> None:
     except OSError:
         pass
     number = _IOPRIO_SET.get(os.uname().machine)
-    if number is not None:
+    if number is not None and ctypes is not None:
         _libc().syscall(ctypes.c_long(number), ctypes.c_long(1), ctypes.c_long(0), ctypes.c_long(_IOPRIO_IDLE))
 
 
@@ -122,7 +132,7 @@ def idle() -> None:
     """
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except OSError:
+    except (OSError, AttributeError):
         pass
 
 
@@ -133,7 +143,7 @@ def hurry(pid: int) -> None:
     """
     try:
         os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
-    except OSError:
+    except (OSError, AttributeError):
         pass
 
 
@@ -160,10 +170,10 @@ def adopt_orphans() -> None:
 
 def prctl(option: int, value: int) -> None:
     """Linux's prctl, for the options that take one number. Without a libc that has it, nothing happens."""
-    call = getattr(_libc(), "prctl", None)
+    call = getattr(_libc(), "prctl", None) if ctypes is not None else None
     if call is not None:
         call(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
 
 
-def _libc() -> ctypes.CDLL:
+def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)

@@ -125,8 +125,6 @@ class Supervisor:
 
     def _look_after(self, now: float) -> None:
         """Deadlines, deaths and what the dead leave behind."""
-        if not self._jobs:
-            return
         for job in self._jobs.values():
             job.tick(now)
         self._reap(now)
@@ -138,14 +136,18 @@ class Supervisor:
     def _reap(self, now: float) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if found is None:
                 return
-            for job in self._jobs.values():
-                if job.pid == pid and not job.reaped:
-                    job.died(status, now)
+            ended = [job for job in self._jobs.values() if job.pid == found.si_pid and not job.reaped]
+            if ended:
+                # As long as it is a zombie its group is its own, and without /proc nothing else of it is found.
+                tree.kill(found.si_pid, group=True)
+            status = os.waitpid(found.si_pid, 0)[1]
+            for job in ended:
+                job.died(status, now)
 
     def _kill_strays(self) -> bool:
         """Kills children that are no job's process: a job that ended left them (see tree). True if there were any."""

@@ -7,6 +7,9 @@ from typing import Any, Callable, List, Optional
 
 from provider.runner.faults import Failure, Fault
 
+#: What hz, utf-7 and raw_unicode_escape make more or fewer lines of than there are bytes 10.
+_PROBE = b"~\n+AAo- \\u000a \xff\n"
+
 
 def splitter(encoding: Optional[str]) -> Callable[[bytes], List[Any]]:
     r"""A function that makes lines of a block, in C: without their ``\n``, with their ``\r``.
@@ -19,8 +22,8 @@ def splitter(encoding: Optional[str]) -> Callable[[bytes], List[Any]]:
     if encoding is None:
         return _bytes
     try:
-        usable = "\n".encode(encoding) == b"\n" and b"\xff\n".decode(encoding, "surrogateescape").endswith("\n")
-    except (LookupError, UnicodeError):
+        usable = "\n".encode(encoding) == b"\n" and _PROBE.decode(encoding, "surrogateescape").count("\n") == 2
+    except (LookupError, ValueError):
         usable = False
     if not usable:
         raise Failure(Fault("usage", "lines cannot be read in the encoding %r" % encoding))

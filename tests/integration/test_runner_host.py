@@ -104,6 +104,26 @@ def map_fds():
         assert stat[16] == "0"
 
 
+def test_a_filter_is_bounded_and_not_idle() -> None:
+    """A filter has every limit of its map but SCHED_IDLE, under which it could not keep its deadline on a busy host."""
+    text = """
+import os, resource
+def filter(provider):
+    print("nice", os.getpriority(os.PRIO_PROCESS, 0))
+    print("policy", os.sched_getscheduler(0) == os.SCHED_OTHER)
+    for name in ("AS", "NOFILE", "FSIZE", "CORE"):
+        print(name, resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0])
+    return False
+"""
+    with RunnerLink(str(next(iter(at_hand().values())))) as link:
+        limits = {"memory_mb": 200, "files": 99}
+        link.start(1, script("def map(): pass\n", lines=False, filter=text), limits=limits)
+        assert link.end()["state"] == "filtered_out"
+        said = dict(line.split() for line in link.prints().splitlines())
+    bounds = {"AS": str(200 << 20), "NOFILE": "99", "FSIZE": "0", "CORE": "0"}
+    assert said == {"nice": "19", "policy": "True", **bounds}
+
+
 def test_nothing_can_be_written_by_a_script(tmp_path: Path) -> None:
     """A file that a script opens for writing stays empty."""
     path = tmp_path / "written"
