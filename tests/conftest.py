@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Whoever is started in the background by a shell ignores Ctrl-C, and so would every program that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--hide-linux"):
         # An audit hook and deleted names cannot be taken back: this process stays so until it ends.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PORTABLE), os.environ.get("PYTHONPATH"))))
