@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from backplane.reduce.answer import Answer, Instruction, Nonsense
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
+from backplane.wire.errors import LocalProtocolError
 from backplane.wire.messages import Message
 
 #: What a reduce may take for the message that it is at, when its query is over.
@@ -86,9 +87,16 @@ class Reducing:
             self._wake.notify()
 
     async def snapshot(self, *, final: bool) -> Snapshot:
-        """The answer as it stands between two messages; a final one, after all that are staged."""
+        """The answer as it stands between two messages; a final one, after all that are staged.
+
+        Raises:
+            LocalProtocolError: closed, now or before.
+            LogReduceError: the user's reduce failed.
+        """
         if self._failure:
             raise self._failure
+        if self._closing:
+            raise _closed()
         future: asyncio.Future[Snapshot] = self._loop.create_future()
         with self._wake:
             self._asked.append((final, future))
@@ -100,7 +108,12 @@ class Reducing:
         with self._wake:
             self._closing = True
             self._staged.clear()
+            asked = list(self._asked)
+            self._asked.clear()
             self._wake.notify()
+        for _, future in asked:
+            if not future.done():
+                future.set_exception(_closed())
         await asyncio.to_thread(self._thread.join, join_s)
 
     def _work(self) -> None:
@@ -156,3 +169,7 @@ class Reducing:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:  # the loop has ended before us: nobody listens any more
             self._closing = True
+
+
+def _closed() -> LocalProtocolError:
+    return LocalProtocolError("the query has been released")

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from backplane.client.credit import Window
+from backplane.client.credit import Fragments, Window
 from backplane.client.feeding import Feeder
 from backplane.client.reducing import Outcome, Reducing
 from backplane.client.spec import Options, Question, Ready
@@ -46,21 +46,24 @@ class Run:
         question: Question,
         options: Options,
         send: Callable[[Message], None],
+        retire: Callable[[int], None],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self.query_id = query_id
         self._question = question
         self._options = options
         self._send = send
+        self._retire = retire
         self._tasks = tasks
         self._windows: dict[int, Window] = {}
         self._providers: dict[int, str] = {}
         self._live: set[int] = set()
+        #: Values that are not whole yet; for its statistics.
+        self.fragments = Fragments(limits.FRAGMENTS_BYTES)
         #: Providers that have ended: nothing that happens to the coordinator changes what is said of them.
         self._over: set[str] = set()
         self._feeder: Feeder | None = None
         self._finished = asyncio.Event()
-        self._settled = asyncio.Event()
         self._draining = False
         self._failure: BaseException | None = None
         self._names: list[str] = []
@@ -140,15 +143,12 @@ class Run:
         self._tasks.create_task(self._drained())
 
     async def _drained(self) -> None:
-        """What has not been started by now never is; what has, ends."""
-        if not self._live:
-            self._settled.set()
+        """What has not been started by now never is, and the coordinator says so; what has, ends."""
         try:
             async with asyncio.timeout(limits.DRAIN_S + 2):
-                await self._settled.wait()
+                await self._finished.wait()
         except TimeoutError:
-            pass
-        self._finished.set()
+            self._finished.set()
 
     def lose(self, reason: str) -> None:
         """The coordinator is gone: what has not ended never will. The answer keeps the states that are final."""
@@ -175,6 +175,8 @@ class Run:
             return
         if isinstance(message, State) and message.state in ENDED:
             self._over.add(message.provider)
+            for job in [job for job in self._live if self._providers[job] == message.provider]:
+                self._ended(job)
         self.reducing.put(message.provider if isinstance(message, State) else "", message, 0)
 
     def arrived(self, job: int, kind: int, message: Message | None, size: int) -> None:
@@ -187,6 +189,7 @@ class Run:
             return
         if kind in frames.SPENDS_CREDIT:
             self._windows[job].take(size)
+            self._joined(job, kind, size, whole=message is not None)
         if isinstance(message, Credit):
             if self._feeder:
                 self._feeder.granted(message.granted)
@@ -201,6 +204,24 @@ class Run:
         """One of this run's jobs sent what cannot be read."""
         self.reducing.put(self._providers[job], Nonsense(job, text), 0)
 
+    def _joined(self, job: int, kind: int, size: int, *, whole: bool) -> None:
+        if not whole:
+            self.fragments.add(job, kind, size)
+            return
+        crowded = self.fragments.crowded
+        self.fragments.complete(job, kind)
+        if crowded and self.reducing.room:
+            self._grant_all()
+
+    def _ended(self, job: int) -> None:
+        """Nothing more comes of a job."""
+        self._live.discard(job)
+        self._retire(job)
+        crowded = self.fragments.crowded
+        self.fragments.forget(job)
+        if crowded:
+            self._grant_all()
+
     def _stage(self, job: int, message: Message, size: int) -> None:
         provider = self._providers[job]
         if isinstance(message, Fault) and self._options.on_fault:
@@ -208,17 +229,15 @@ class Run:
         size = max(size, len(getattr(message, "payload", b"")))
         self.reducing.put(provider, message, size)
         if isinstance(message, End):
-            self._live.discard(job)
+            self._ended(job)
             if message.drained:
                 self._over.add(provider)
-            if self._draining and not self._live:
-                self._settled.set()
 
     def _note(self, job: int, note: Note) -> None:
         if self._options.on_note:
             text = note.payload.decode("utf-8", "replace")
             if note.dropped:
-                text += f"\n({note.dropped} bytes of output dropped)"
+                text += f"\n({note.dropped} lines of output dropped)"
             self._options.on_note(self._providers[job], text)
 
     def _need_start(self, need: NeedStart) -> None:
@@ -256,8 +275,7 @@ class Run:
         for instruction in outcome.instructions:
             self._obey(instruction)
         if outcome.room:
-            for job in self._live:
-                self._grant(job)
+            self._grant_all()
         if outcome.finished:
             self._finished.set()
 
@@ -272,9 +290,15 @@ class Run:
         else:
             self.drain()
 
+    def _grant_all(self) -> None:
+        for job in self._live:
+            self._grant(job)
+
     def _grant(self, job: int) -> None:
+        if job not in self._live or not self.fragments.admits(job):
+            return
         total = self._windows[job].grant()
-        if total is not None and job in self._live:
+        if total is not None:
             self._send(Credit(job=job, granted=total, applied=self._windows[job].applied))
 
     def _failed(self, exc: BaseException) -> None:

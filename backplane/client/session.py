@@ -55,7 +55,7 @@ class Session:
         """
         if self._lost:
             raise NoCoordinator(self._lost)
-        run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._tasks)
+        run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._retired, self._tasks)
         self._runs[run.query_id] = run
         run.submit(providers, reach)
         return run
@@ -75,9 +75,13 @@ class Session:
         self.send(Cancel(query=run.query_id, mode="abort"))
         self._runs.pop(run.query_id, None)
         for job in [job for job, owner in self._jobs.items() if owner is run]:
-            del self._jobs[job]
-            self._inbox.forget(job)
+            self._retired(job)
         await run.close(join_s)
+
+    def _retired(self, job: int) -> None:
+        """Nothing more comes of a job; what it left incomplete is dropped."""
+        self._jobs.pop(job, None)
+        self._inbox.forget(job)
 
     async def handshake(self) -> None:
         """Exchange hellos.

@@ -35,6 +35,9 @@ CREDIT_JOB_MOST_BYTES: Final = 1 << 20
 CREDIT_JOB_LEAST_BYTES: Final = 128 << 10
 #: Complete cuts that wait for a query's reducer. Above it no credit is returned.
 STAGING_BYTES: Final = 8 << 20
+#: Values of many fragments that are not whole yet, of all jobs of a query. Above it they come in one by one, so that
+#: it is four of the largest and not one for each provider.
+FRAGMENTS_BYTES: Final = 64 << 20
 #: One cut, all parts. A runner cuts long before; a peer that goes on is cut off.
 MAX_CUT_BYTES: Final = 32 << 20
 

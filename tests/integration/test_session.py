@@ -1,0 +1,65 @@
+"""A session with a coordinator of its own: what the client holds while providers send more than it can take."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from backplane.client.question import QueryQuestion
+from backplane.client.run import Run
+from backplane.client.session import open_session
+from backplane.client.spec import Options
+from backplane.query.load import load
+from backplane.wire import limits
+
+PROVIDERS = 4
+VALUE_BYTES = 6 << 20
+WINDOW = limits.CREDIT_JOB_LEAST_BYTES
+QUERY = f"""
+def map():
+    for n in range(2):
+        yield n, "x" * {VALUE_BYTES}
+
+
+class Reduce:
+    def __init__(self):
+        self.sizes = []
+
+    def add(self, key, value):
+        self.sizes.append((key, len(value)))
+
+    def rows(self):
+        return [(key, size) for key, size in sorted(self.sizes)]
+"""
+
+
+async def test_values_larger_than_a_window_come_in_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No job starves, and together the incomplete ones hold one value, the bound, and what was granted before it."""
+    monkeypatch.setattr(limits, "FRAGMENTS_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "job_credit", lambda targets: WINDOW)
+    peak = 0
+    arrived = Run.arrived
+
+    def watched(run: Run, *args: object) -> None:
+        nonlocal peak
+        arrived(run, *args)  # type: ignore[arg-type]  # handed on as it came
+        peak = max(peak, run.fragments.total)
+
+    monkeypatch.setattr(Run, "arrived", watched)
+    path = tmp_path / "large.py"
+    path.write_text(QUERY)
+    names = [f"p{n}" for n in range(PROVIDERS)]
+    providers = [{"name": name, "reach": "command", "via": "env"} for name in names]
+    question = QueryQuestion(await asyncio.to_thread(load, str(path), {}, None))
+    async with open_session() as session:
+        run = session.ask(question, providers, {}, Options())
+        async for snapshot in run.snapshots():
+            last = snapshot
+    assert last.complete, last.coverage.states
+    assert last.rows == tuple((n, VALUE_BYTES) for n in (0, 1) for _ in names)
+    assert (1 << 20) < peak <= VALUE_BYTES + (1 << 20) + PROVIDERS * (WINDOW + (64 << 10))
+    assert run.fragments.total == 0
