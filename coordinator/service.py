@@ -91,6 +91,10 @@ class Coordinator:
 
     def _welcome(self, peer: bytes, body: bytes) -> Client:
         """The handshake: a peer says hello before anything else, and hears ours."""
+        kind, _ = frames.peek(body)
+        if kind != frames.HELLO:
+            # It has said hello to whoever listened here before us: ZeroMQ connects again by itself, and tells nobody.
+            raise RemoteProtocolError("the coordinator was started anew and knows nothing of this query: ask again")
         hello = codec.decode(body)
         if not isinstance(hello, Hello) or hello.role != "client":
             raise RemoteProtocolError("the first frame must be a client's hello")

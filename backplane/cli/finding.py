@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from backplane.wire.errors import UsageError
+from backplane.wire.unix import listens
 
 
 class Found(NamedTuple):
@@ -41,7 +41,7 @@ def coordinator(flag: str | None, private: bool, environ: Mapping[str, str] = os
     if named:
         return Found(_checked(named))
     own = _own_socket(environ)
-    if own and _live(own):
+    if own and listens(own):
         return Found(f"ipc://{own}", f"using the coordinator at {own} (--private starts one of our own)")
     return Found(None)
 
@@ -77,16 +77,3 @@ def _configured(environ: Mapping[str, str]) -> str | None:
 def _own_socket(environ: Mapping[str, str]) -> str | None:
     runtime = environ.get("XDG_RUNTIME_DIR")
     return str(Path(runtime) / "logreduce" / "coordinator.sock") if runtime else None
-
-
-def _live(path: str) -> bool:
-    """Somebody listens: a socket file alone may be left over."""
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        probe.settimeout(0.5)
-        probe.connect(path)
-    except OSError:
-        return False
-    finally:
-        probe.close()
-    return True

@@ -17,6 +17,7 @@ outbox of `OUTBOX_BYTES` and refuses more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from typing import Final, NamedTuple
 import zmq
 
 from backplane.wire.errors import LocalProtocolError, NoCoordinator
+from backplane.wire.unix import listens
 from provider.runner.frames import MAX_FRAME_BYTES
 
 #: What a dealer keeps for a coordinator that takes nothing: four of the largest starts. One that is alive takes it in
@@ -198,21 +200,24 @@ class Router(_Socket):
         # Messages are no measure of memory, and a full queue would hold back one peer's frames out of order with its
         # states. What may wait for a peer is bounded in bytes by the credit that it gave.
         self._socket.setsockopt(zmq.SNDHWM, 0)
-        self._path: Path | None = None
+        self._file: _File | None = None
 
     def bind(self, address: str) -> None:
         """Listen at an ``ipc://`` address; the directory is made if missing, for this user alone. Needs no event loop.
 
         Raises:
-            NoCoordinator: the directory is open to others, or the address cannot be bound.
+            NoCoordinator: the directory is open to others, somebody listens there already, or it cannot be bound.
         """
         path = Path(address.removeprefix("ipc://"))
         _private_directory(path.parent)
+        # libzmq takes a socket's file over without asking: right after a crash, theft from one that lives.
+        if listens(str(path)):
+            raise NoCoordinator(f"a coordinator listens at {path} already: end it first, or name another socket")
         try:
             self._socket.bind(address)
         except zmq.ZMQError as exc:
             raise NoCoordinator(f"cannot listen at {address}: {exc}") from exc
-        self._path = path
+        self._file = _File(path, path.stat().st_ino)
 
     def send(self, peer: bytes, bodies: Sequence[bytes]) -> bool:
         """Send one message; False if the peer is gone."""
@@ -235,8 +240,18 @@ class Router(_Socket):
     def close(self, flush_s: float = FLUSH_S) -> None:
         """Close, after handing over what was sent for at most ``flush_s`` seconds, and remove the socket's file."""
         super().close(flush_s)
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            # Not a successor's, who took the path over when we were frozen.
+            with contextlib.suppress(FileNotFoundError):
+                if self._file.path.stat().st_ino == self._file.inode:
+                    self._file.path.unlink()
+
+
+class _File(NamedTuple):
+    """The file of a socket that we made."""
+
+    path: Path
+    inode: int
 
 
 class Message(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -191,3 +192,30 @@ def test_the_sockets_directory_is_its_users_alone(tmp_path: Path) -> None:
     finally:
         bound.close(0)
     assert not (tmp_path / "new" / "deep" / "s").exists()
+
+
+async def test_a_socket_that_a_crash_left_behind_is_taken_over(tmp_path: Path) -> None:
+    """And whoever closes late leaves its successor's file alone."""
+    async with router(tmp_path) as (first, address):
+        path = tmp_path / "s"
+        path.rename(tmp_path / "kept")  # as if the machine had lost it
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(path))
+        assert path.exists()
+        async with router(tmp_path) as (second, _), dealer(address) as client:
+            client.send([b"x"])
+            assert (await second.recv()).bodies == [b"x"]
+            await asyncio.to_thread(first.close, 0.1)
+            assert path.exists()
+        assert not path.exists()
+
+
+async def test_a_live_routers_socket_is_not_taken(tmp_path: Path) -> None:
+    """libzmq would take it without a word."""
+    async with router(tmp_path) as (first, address), dealer(address) as client:
+        other = Router()
+        with pytest.raises(NoCoordinator, match=r"listens at .* already"):
+            await asyncio.to_thread(other.bind, address)
+        other.close()
+        client.send([b"x"])
+        assert (await first.recv()).bodies == [b"x"]
