@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong, a line each, or a summary of what the file asks."""
-    found = examine(args.query, naming.settings(args.settings), None)
+    with naming.own_prints():
+        found = examine(args.query, naming.settings(args.settings), None)
     if args.output == "json":
         print(json.dumps(_document(found), indent=2, default=repr))
     else:

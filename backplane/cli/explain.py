@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         UsageError: the query, a parameter or a target is.
     """
     selection = targets.selection(args)
-    query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
+    with naming.own_prints():
+        query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     for text in (selection.notice, *query.warnings):
         if text:
             print(f"logreduce: {harmless(text)}", file=sys.stderr)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import select
 import signal
-import sys
 from collections.abc import Callable
 from types import TracebackType
+from typing import TextIO
 
 #: How often it is looked whether anyone still reads our output while we have nothing to write.
 _LOOK_S = 1.0
@@ -22,15 +22,17 @@ class Interrupts:
     Args:
         drain: called at the first one.
         say: tells the user what happens.
+        out: where data goes.
 
     Raises:
         KeyboardInterrupt: at the second one.
-        BrokenPipeError: stdout is a pipe that nobody reads any more.
+        BrokenPipeError: ``out`` is a pipe that nobody reads any more.
     """
 
-    def __init__(self, drain: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(self, drain: Callable[[], None], say: Callable[[str], None], out: TextIO) -> None:
         self._drain = drain
         self._say = say
+        self._out = out
         self._count = 0
         self._unread = False
 
@@ -43,8 +45,8 @@ class Interrupts:
             self._loop.add_signal_handler(number, self._interrupted)
         self._poll = select.poll()
         self._look = None
-        if not sys.stdout.isatty():
-            self._poll.register(sys.stdout.fileno(), 0)  # errors and hang-ups are reported without being asked for
+        if not self._out.isatty():
+            self._poll.register(self._out.fileno(), 0)  # errors and hang-ups are reported without being asked for
             self._look = self._loop.call_later(_LOOK_S, self._looked)
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:

@@ -6,7 +6,9 @@ Knows options and paths. Does not know what a query is.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,3 +63,8 @@ def _located(source: str) -> str:
     path = Path(source).expanduser().absolute()
     # A file whose name holds * or [ is meant as it is, where there is one.
     return glob.escape(str(path)) if path.exists() else str(path)
+
+
+def own_prints() -> contextlib.AbstractContextManager[object]:
+    """While a query file's own code runs here (its `reduce` stays home): what it prints is not data."""
+    return contextlib.redirect_stdout(sys.stderr)

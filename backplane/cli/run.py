@@ -94,7 +94,8 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     from backplane.client.question import QueryQuestion
     from backplane.query.load import load
 
-    query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
+    with naming.own_prints():
+        query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     if "-" in query.sources and not selection.local:
         raise UsageError("- is this machine's standard input, and other machines cannot read it: leave the targets out")
     return QueryQuestion(
@@ -112,7 +113,8 @@ def execute(question: Question, selection: targets.Selection, plan: Plan) -> int
     for notice in (selection.notice, plan.found.notice):
         if notice:
             plan.show.say(notice)
-    return asyncio.run(_asked(question, selection, plan))
+    with naming.own_prints():
+        return asyncio.run(_asked(question, selection, plan))
 
 
 async def _asked(question: Question, selection: targets.Selection, plan: Plan) -> int:
@@ -144,7 +146,7 @@ async def _answered(where: str | Private, question: Question, selection: targets
     entries = [provider.to_wire() for provider in selection.providers]
     async with open_session(where) as session:
         run = session.ask(question, entries, selection.reach, options)
-        with Interrupts(run.drain, show.say), show:
+        with Interrupts(run.drain, show.say, show.out), show:
             async for snapshot in run.snapshots():
                 show.snapshot(snapshot)
         await session.release(run)

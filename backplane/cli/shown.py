@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
 from backplane.cli.durations import seconds
+from backplane.client.notes import Notes
 
 if TYPE_CHECKING:
     from backplane.client.outputs.base import Output
@@ -82,6 +83,7 @@ def show(args: argparse.Namespace, *, streams: bool, title: str) -> Show:
     every_s = min(args.every, _STREAM_EVERY_S) if streams and args.output is None else args.every
     return Show(
         output,
+        out=sys.stdout,
         every_s=every_s if output.live else None,
         err=sys.stderr,
         quiet=args.quiet,
@@ -95,6 +97,7 @@ class Show:
     """Shows one query's answer.
 
     Attributes:
+        out: where the output writes data. While a query is asked, nobody else may.
         every_s: seconds between the snapshots that the output wants; None for the final one only.
         coverage_full: every snapshot names every provider.
         status: the exit status, of the last snapshot shown.
@@ -104,6 +107,7 @@ class Show:
         self,
         output: Output,
         *,
+        out: TextIO,
         every_s: float | None,
         err: TextIO,
         quiet: bool = False,
@@ -114,12 +118,14 @@ class Show:
         self.every_s = every_s
         self.coverage_full = coverage_full
         self.status = 1
+        self.out = out
         self._output = output
         self._err = err
         self._quiet = quiet
         self._verbose = verbose
         self._says_coverage = says_coverage
         self._traced: set[str] = set()
+        self._notes = Notes(self._printed)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Show a snapshot; after the final one, its coverage on stderr where the output itself does not say it."""
@@ -133,18 +139,22 @@ class Show:
 
     def say(self, text: str) -> None:
         """A line for people, about the query."""
+        self._notes.flush()
         if not self._quiet:
             self._write(f"logreduce: {_safe(text)}\n")
 
     def note(self, provider: str, text: str) -> None:
         """What a script printed on a provider."""
         if not self._quiet:
-            label = _safe(provider)
-            self._write("".join(f"{label}: {_safe(line)}\n" for line in text.splitlines()))
+            self._notes.add(provider, text)
+
+    def _printed(self, lines: list[str]) -> None:
+        self._write("".join(f"{_safe(line)}\n" for line in lines))
 
     def fault(self, provider: str, fault: Fault) -> None:
         """An error of a script: each different traceback once, however many providers raise it."""
         traceback = fault.payload.decode("utf-8", "replace")
+        self._notes.flush()
         known = traceback in self._traced
         self._traced.add(traceback)
         lines = [f"logreduce: {_safe(provider)}: {_safe(fault.text)}"]
@@ -157,6 +167,7 @@ class Show:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._notes.flush()
         self._output.close()
 
     def _write(self, text: str) -> None:

@@ -273,15 +273,18 @@ def coverage(standings: Mapping[str, Standing], *, endless: bool, final: bool, i
 
 def _reasons(standings: Mapping[str, Standing], *, drained: bool) -> list[str]:
     short: dict[str, list[str]] = defaultdict(list)
-    gaps = []
+    #: By what was not read, and how many times its provider has said the same before.
+    gaps: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name in sorted(standings):
         each = standings[name]
         if each.state in _CUT_SHORT and each.contributed:
             short[each.state].append(name)
         elif drained and each.state == "running" and not each.drained:
             short["running"].append(name)
-        gaps += [f"{name}: {gap}" for gap in each.gaps()]
+        said = each.gaps()
+        for number, gap in enumerate(said):
+            gaps[gap, said[:number].count(gap)].append(name)
     reasons = [f"{folded(short[state])}: {state} after having contributed" for state in _CUT_SHORT if short[state]]
     if short["running"]:
         reasons.append(f"{folded(short['running'])}: did not hand over what it had last")
-    return reasons + gaps
+    return reasons + [f"{folded(names)}: {gap}" for (gap, _), names in gaps.items()]

@@ -23,7 +23,7 @@ def folded(names: Iterable[str], most: int = 20) -> str:
     for name in every:
         match = _NUMBERED.fullmatch(name)
         if match and len(match[2]) < 10:
-            padded = len(match[2]) if match[2].startswith("0") else 0
+            padded = len(match[2]) if match[2].startswith("0") and len(match[2]) > 1 else 0
             groups.setdefault((match[1], match[3], padded), []).append(int(match[2]))
         else:
             items.append(name)

@@ -226,13 +226,18 @@ def test_what_was_contributed_before_a_loss_makes_the_answer_inexact() -> None:
 
 
 def test_reasons_are_bounded() -> None:
-    """A thousand providers with a gap each do not make a thousand sentences."""
+    """A hundred providers with a gap of its own each do not make a hundred sentences, and with the same gap one."""
+    answer = asked(targets=tuple(f"web{number}" for number in range(100)))
+    for number in range(100):
+        answer.begin(f"web{number}")
+        answer.handle(f"web{number}", Gap(epoch=1 + (number == 1), source=f"/a{number}", reason="r"))
+    inexact = answer.snapshot().inexact
+    assert (len(inexact), inexact[-1]) == (20, "and 81 more reasons")
     answer = asked(targets=tuple(f"web{number}" for number in range(100)))
     for number in range(100):
         answer.begin(f"web{number}")
         answer.handle(f"web{number}", Gap(epoch=1 + (number == 1), source="/a", reason="r"))
-    inexact = answer.snapshot().inexact
-    assert (len(inexact), inexact[-1]) == (20, "and 81 more reasons")
+    assert answer.snapshot().inexact == ("web[0-99]: /a: r",)
 
 
 def test_counters_add_up_over_epochs() -> None:
