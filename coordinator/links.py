@@ -360,7 +360,7 @@ class Links:
             return
         finally:
             self._attempts.pop(link, None)
-        log.debug("link up", provider=link.provider.name, level=link.level)
+        log.debug("link up", provider=link.provider.name, **_told(link))
         for watcher in list(link.watchers):
             watcher.link_up(link)
 
@@ -378,6 +378,13 @@ class Links:
             await link.wait_closed()
         finally:
             self._ending.pop(link, None)
+
+
+def _told(link: Link) -> dict[str, object]:
+    """What is worth logging of a link that is up. Not ``level``, which is the line's own."""
+    assert link.hello is not None
+    python = ".".join(map(str, link.hello.python))
+    return {"runner": link.level, "python": python, "host": link.hello.host, "uid": link.hello.uid}
 
 
 def our_hello() -> Hello:

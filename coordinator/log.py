@@ -59,11 +59,14 @@ def warning(event: str, **fields: object) -> None:
 def _structured(*, as_json: bool) -> FilteringBoundLogger:
     import structlog
 
+    # Values are quoted: a reason may hold what a provider said, and must neither forge a line nor move the cursor.
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False),
+            structlog.processors.JSONRenderer()
+            if as_json
+            else structlog.dev.ConsoleRenderer(colors=False, repr_native_str=True),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

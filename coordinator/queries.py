@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -57,6 +57,7 @@ class Query:
         self._busy = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._began = self.now
 
     def begin(self) -> None:
         """Tell the client whom it asks, and start connecting."""
@@ -93,6 +94,7 @@ class Query:
     # The owner of jobs.
 
     def job_started(self, job: Job, profile: str) -> None:
+        self._log("job started", job, profile=profile)
         self.tell(plan.Started(self.now, job.number, profile))
 
     def job_decided(self, job: Job, keep: bool) -> None:
@@ -100,10 +102,14 @@ class Query:
 
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         self._jobs.pop(job.number, None)
+        self._log("job ended", job, state=state, reason=reason, drained=drained, passed_bytes=job.passed)
         self.tell(plan.JobEnded(self.now, job.number, state, reason, drained))
 
     def cancel(self, mode: str, number: int = 0) -> None:
         self.tell(plan.CancelAsked(self.now, mode, number))
+
+    def _log(self, event: str, job: Job, **fields: object) -> None:
+        log.debug(event, query_id=self.query, provider=job.link.provider.name, job=job.number, **fields)
 
     # What the plan orders.
 
@@ -174,7 +180,8 @@ class Query:
             target.disconnect(self._links)
         for number in list(self._jobs):
             self.drop(number)
-        log.info("query over", query_id=self.query)
+        states = dict(Counter(self._plan.states().values()))
+        log.info("query over", query_id=self.query, states=states, took_s=round(self.now - self._began, 3))
         self._done(self)
 
     def drop(self, number: int) -> None:
@@ -219,6 +226,8 @@ class _Target:
         self._query.tell(plan.LinkUp(self._query.now, self._name, link.level, link.hello.python))
 
     def link_failed(self, error: ReachError) -> None:
+        fields = {"reason": str(error), "may_retry": error.retry}
+        log.debug("not reached", query_id=self._query.query, provider=self._name, **fields)
         self._query.tell(plan.LinkFailed(self._query.now, self._name, str(error), error.state, error.retry))
 
     def link_lost(self, reason: str) -> None:
