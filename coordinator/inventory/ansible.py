@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ _NAME_TEMPLATE: Final = re.compile(r"\{\{\s*inventory_hostname\s*\}\}")
 _TEMPLATE: Final = re.compile(r"\{\{|\{%")
 #: One for each plugin that tried: "Failed to parse inventory with 'yaml' plugin: …" (before 2.19 "/path with yaml …").
 _REASON: Final = re.compile(r"Failed to parse \S+ with '?\w+'? plugin: *(\S.*)")
-_JUMP: Final = re.compile(r"(?:-o\s*ProxyJump[= ]|-J)\s*", re.IGNORECASE)
+_JUMP: Final = re.compile(r"(?:-o ?(?i:ProxyJump) ?[= ] ?|-J ?)(\S+)")
 
 
 def read(path: str, tell: Callable[[str], None]) -> list[Provider]:
@@ -136,12 +137,16 @@ def _via(where: str, host: str, its: Mapping[str, Any], connection: str, provide
 
 
 def _jump(where: str, host: str, its: Mapping[str, Any], tell: Callable[[str], None]) -> str | None:
-    """The way through, out of the arguments for ssh that Ansible is given."""
+    """The way through, out of the arguments that Ansible gives to ssh."""
     for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         text = _text(where, host, its, name) or ""
-        found = _JUMP.search(text)
+        try:
+            words = shlex.split(text)
+        except ValueError as exc:
+            raise UsageError(f"{where}: {name} {text!r:.80} cannot be split into words: {exc}") from exc
+        found = next(filter(None, map(_JUMP.fullmatch, [*words, *map(" ".join, pairwise(words))])), None)
         if found:
-            return shlex.split(text[found.end() :])[0].rstrip("\"'")
+            return found[1]
         if "proxycommand" in text.lower():
             tell(f"{where}: the ProxyCommand in {name} is not followed: write it into ssh_config, or as -J HOST")
     return None

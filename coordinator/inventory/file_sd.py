@@ -27,6 +27,8 @@ _TRUE: Final = frozenset(("true", "yes", "1"))
 _FALSE: Final = frozenset(("false", "no", "0", ""))
 #: YAML's aliases can repeat a list a million times in a page of text.
 MOST_TARGETS: Final = 1_000_000
+#: A list of maps of lists.
+_MOST_DEPTH: Final = 20
 
 
 def read(path: str) -> list[Provider]:
@@ -86,9 +88,16 @@ def _groups(name: str, data: bytes, yaml: bool) -> list[Any]:
 def _of_yaml(name: str, data: bytes) -> Any:
     import yaml  # type: ignore[import-untyped]
 
+    # The one in C reads ten times as fast, and is not everywhere.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # The one in C reads ten times as fast, and is not everywhere.
-        return yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        depth = 0
+        # The one in C also falls over the end of the stack, and the process with it, so the depth is looked at first.
+        for event in yaml.parse(data, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEPTH:
+                raise UsageError(f"{name}:{event.start_mark.line + 1}: nested too deep to be an inventory")
+        return yaml.load(data, Loader=loader)
     except yaml.MarkedYAMLError as exc:
         line = f":{exc.problem_mark.line + 1}" if exc.problem_mark else ""
         raise UsageError(f"{name}{line}: no YAML: {exc.problem}") from exc

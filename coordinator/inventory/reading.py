@@ -79,7 +79,7 @@ def _is_map(data: bytes) -> bool:
     import yaml  # type: ignore[import-untyped]
 
     try:
-        for event in yaml.parse(data):
+        for event in yaml.parse(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
                 return isinstance(event, yaml.MappingStartEvent)
     except (yaml.YAMLError, ValueError):
