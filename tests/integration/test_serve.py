@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -152,6 +153,68 @@ async def test_speaks_only_the_runner_protocol(tmp_path: Path) -> None:
             await client.open_connection("127.0.0.1", server.port)
         with pytest.raises(asyncssh.ChannelListenError):
             await client.forward_remote_port("127.0.0.1", 0, "127.0.0.1", server.port)
+
+
+SSH = shutil.which("ssh")
+
+
+@pytest.mark.skipif(SSH is None, reason="OpenSSH's client is not on this machine")
+@pytest.mark.parametrize(
+    "asks",
+    [
+        ["-tt", "-s", "host", serve.SUBSYSTEM],
+        ["-o", "ExitOnForwardFailure=yes", "-N", "-R", "0:127.0.0.1:9", "host"],
+        ["-o", "ExitOnForwardFailure=yes", "-N", "-w", "0:0", "host"],
+        ["-W", "127.0.0.1:9", "host"],
+        ["-s", "host", "sftp"],
+        ["-A", "-X", "host", "id"],
+    ],
+    ids=["pty", "remote", "tunnel", "direct", "sftp", "command"],
+)
+async def test_refuses_what_openssh_asks_for(tmp_path: Path, asks: list[str]) -> None:
+    """A terminal, forwardings, a tunnel, other subsystems and commands end with an error, and no runner stays."""
+    async with resident(tmp_path) as server:
+        status, out = await openssh(tmp_path, server, asks)
+        assert status != 0
+        assert out == b""
+        await eventually(lambda: server.sessions == 0)
+
+
+@pytest.mark.skipif(SSH is None, reason="OpenSSH's client is not on this machine")
+async def test_openssh_cannot_say_the_environment(tmp_path: Path) -> None:
+    """What a client sends as environment does not reach its runner, which answers all the same."""
+    python = stand_in(tmp_path, "env")
+    async with resident(tmp_path, python) as server:
+        asks = ["-o", "SetEnv=LD_PRELOAD=/evil.so", "-s", "host", serve.SUBSYSTEM]
+        status, out = await openssh(tmp_path, server, asks)
+        assert status == 0
+        assert b"HOME=" in out
+        assert b"evil" not in out
+
+
+async def openssh(tmp_path: Path, server: serve.Resident, asks: list[str]) -> tuple[int | None, bytes]:
+    """What OpenSSH's client makes of some arguments: its status, and what the server sent."""
+    key = tmp_path / "key"
+    key.write_bytes(KEYS.private)
+    key.chmod(0o600)
+    options = ("BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
+    process = await asyncio.create_subprocess_exec(
+        str(SSH),
+        *("-F", "none", "-p", str(server.port), "-i", str(key), "-o", "HostName=127.0.0.1"),
+        *(part for option in options for part in ("-o", option)),
+        *asks,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, out
 
 
 async def test_bytes_pass_unchanged(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from provider.runner import frames
+from provider.runner import frames, spawn
 from provider.runner.bucket import Bucket
 from provider.runner.feed import WINDOW_BYTES, Feed
 from provider.runner.lease import LEASE_S, MOST_S, Lease
@@ -179,3 +179,23 @@ def test_a_wrong_order_is_refused(wrong: dict[str, Any]) -> None:
     """Nonsense and what this version does not have is one sentence, not a crash."""
     with pytest.raises(OrderError):
         parse(START | wrong, b"")
+
+
+@pytest.mark.linux
+def test_a_fork_that_fails_leaves_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no process to be had, or no third pipe, nothing stays open for it."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    for name, fails_at in (("fork", 1), ("pipe", 3)):
+        real, calls = getattr(os, name), [0]
+
+        def failing(real: Callable[[], object] = real, calls: list[int] = calls, at: int = fails_at) -> object:
+            calls[0] += 1
+            if calls[0] == at:
+                raise OSError(11, "Resource temporarily unavailable")
+            return real()
+
+        monkeypatch.setattr(os, name, failing)
+        with pytest.raises(OSError, match="temporarily"):
+            spawn.spawn(Limits(), False, lambda: None)
+        monkeypatch.undo()
+        assert sorted(os.listdir("/proc/self/fd")) == before

@@ -166,3 +166,31 @@ def test_strays_are_waited_for_but_not_forever(rig: Rig) -> None:
     rig.now += 10
     rig.job.settle(True, rig.now)
     assert frames.decode(rig.bodies()[-1]).kind == frames.END
+
+
+def test_faults_without_end_are_an_error(rig: Rig) -> None:
+    """Verdicts and faults cost no credit, so a child that floods with them is broken, and is not read any more."""
+    for n in range(40):
+        rig.says(frames.FAULT, text=str(n))
+    said = [frames.decode(body) for body in rig.bodies()]
+    assert len(said) < 20
+    assert said[-1].header["code"] == "protocol"
+    assert len(rig.job.watched(rig.now, True)) == 1  # its prints
+    rig.dies(9)
+    assert rig.end()["state"] == "failed"
+
+
+def test_prints_do_not_pile_up_behind_a_link_that_stands(rig: Rig) -> None:
+    """With credit for all, but nobody who takes frames, prints beyond a bound are dropped and counted."""
+    rig.job.credit(1 << 40)
+    for n in range(100):
+        rig.now += 1.0
+        os.write(rig.notes, b"%03d" % n + b"x" * 20000 + b"\n")
+        for fd, _ in rig.job.watched(rig.now, False):
+            rig.job.ready(fd, rig.now)
+    notes = [frames.decode(body) for body in iter(rig.job.next_body, None)]
+    assert sum(len(note.payload) for note in notes) < 400 << 10
+    rig.dies()
+    rig.job.settle(False, rig.now)
+    notes += [frames.decode(body) for body in iter(rig.job.next_body, None)][:-1]
+    assert sum(note.payload.count(b"\n") + note.header["dropped"] for note in notes) == 100

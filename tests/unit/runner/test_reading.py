@@ -182,9 +182,11 @@ def test_a_name_with_glob_characters_is_itself_first(tmp_path: Path, monkeypatch
     assert absolute("~/x") == "/home/me/x"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "no-such", "utf-8-sig", "idna", ""])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-32", "no-such", "utf-8-sig", "idna", "", "a\0b", "hz", "utf-7", "raw_unicode_escape"]
+)
 def test_encodings_whose_newline_is_another_are_refused(encoding: str) -> None:
-    """Files are cut at the byte 10, so an encoding that has it inside of characters is said to be unusable."""
+    """Files are cut at the byte 10, so an encoding that has it elsewhere, or newlines without it, is unusable."""
     with pytest.raises(Failure, match="encoding"):
         splitter(encoding)
 
