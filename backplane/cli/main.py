@@ -6,7 +6,6 @@ imports nothing that it does not print.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -18,18 +17,35 @@ ABORTED = 130
 
 
 class Verb(NamedTuple):
-    """``module`` None: the verb is known, and comes with a later version."""
+    """``module`` None: the verb is known, and comes with a later version. ``examples`` end its help."""
 
     summary: str
     module: str | None = None
+    examples: tuple[str, ...] = ()
 
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("twenty providers on this machine, live logs, and a real query over them", "backplane.cli.demo"),
-    "run": Verb("ask: run a query file or a query of the library", "backplane.cli.run"),
+    "run": Verb(
+        "ask: run a query file or a query of the library",
+        "backplane.cli.run",
+        (
+            "logreduce run ./errors.py access.log",
+            "logreduce run ./errors.py -w 'web[01-20]' /var/log/nginx/access.log --follow",
+            "logreduce run http-status -i hosts.json -a --by-host -o json",
+        ),
+    ),
     "sql": Verb("ask in SQL"),
-    "explain": Verb("show what would run where, before it runs", "backplane.cli.explain"),
-    "check": Verb("say what is wrong with a query file, before anything ships", "backplane.cli.check"),
+    "explain": Verb(
+        "show what would run where, before it runs",
+        "backplane.cli.explain",
+        ("logreduce explain ./errors.py -w 'web[01-20]'",),
+    ),
+    "check": Verb(
+        "say what is wrong with a query file, before anything ships",
+        "backplane.cli.check",
+        ("logreduce check ./errors.py --set floor=400",),
+    ),
     "ps": Verb("list running queries"),
     "attach": Verb("show a detached query's snapshots"),
     "cancel": Verb("end running queries"),
@@ -65,6 +81,8 @@ def main(argv: list[str]) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    if argv[:1] == ["help"] and argv[1:]:
+        argv = [argv[1], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(overview())
         return 0 if argv else 2
@@ -72,12 +90,15 @@ def _main(argv: list[str]) -> int:
         argv = ["version"]
     name = argv[0]
     module = importlib.import_module(_module(name))
-    parser = argparse.ArgumentParser(prog=f"logreduce {name}", allow_abbrev=False)
+
+    from backplane.cli.parsing import Parser
+
+    parser = Parser(name, VERBS[name].examples)
     module.add_arguments(parser)
     try:
-        args = parser.parse_args(argv[1:])
-    except SystemExit as exc:  # argparse has said why, on stderr, and asks for 2 itself; 0 after --help
-        return exc.code if isinstance(exc.code, int) else 2
+        args = parser.read(argv[1:])
+    except SystemExit:  # argparse has printed the help
+        return 0
     status: int = module.run(args)
     sys.stdout.flush()
     return status

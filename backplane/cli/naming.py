@@ -23,7 +23,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def add_query(parser: argparse.ArgumentParser) -> None:
     """Add what names a query and its parameters."""
     parser.add_argument("query", metavar="QUERY", help="a path (with / or .py), or a name of the library")
-    parser.add_argument("files", metavar="FILES", nargs="*", help="instead of the query's own source; - is stdin")
+    parser.add_argument(
+        "files", metavar="FILES", nargs="*", default=[], help="instead of the query's own source; - is stdin"
+    )
     parser.add_argument(
         "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: tick:5s"
     )

@@ -62,6 +62,8 @@ def _unknown(name: str, is_file: bool) -> str:
     near = did_you_mean(name, names)
     if is_file or os.path.isdir(name):
         near = f"; a path is written with a slash: ./{name}"
+    elif not near:
+        near = did_you_mean(name, [Path(script).stem for script in _scripts(Path())], "./{}.py")
     has = f"it has {listed(names)}" if names else "it is empty"
     return f"the library has no query {name!r}{near or f'; {has}'}"
 
@@ -88,9 +90,14 @@ def _text(path: str) -> str:
 
 def _missing(path: str) -> str:
     folder = Path(path).parent
-    try:
-        names = [entry.name for entry in folder.iterdir() if entry.suffix == ".py"]
-    except OSError:
+    if not folder.is_dir():
         return f"there is no query file {path}: there is no folder {folder}"
-    near = did_you_mean(Path(path).name, names)
-    return f"there is no query file {path}{near}"
+    return f"there is no query file {path}{did_you_mean(Path(path).name, _scripts(folder))}"
+
+
+def _scripts(folder: Path) -> list[str]:
+    """The names of a folder's Python files; none where it cannot be read."""
+    try:
+        return [entry.name for entry in folder.iterdir() if entry.suffix == ".py"]
+    except OSError:
+        return []

@@ -6,16 +6,18 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that suggests what was meant, or nothing.
+def did_you_mean(name: str, known: Iterable[str], form: str = "{}") -> str:
+    """The end of a sentence that suggests what was meant, in this form, or nothing.
 
     >>> did_you_mean("flor", ["floor", "logs"])
     "; did you mean 'floor'?"
+    >>> did_you_mean("eror", ["errors"], "./{}.py")
+    "; did you mean './errors.py'?"
     >>> did_you_mean("x", ["floor"])
     ''
     """
     close = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(one) for one in close)}?" if close else ""
+    return f"; did you mean {' or '.join(repr(form.format(one)) for one in close)}?" if close else ""
 
 
 def listed(names: Iterable[str]) -> str:

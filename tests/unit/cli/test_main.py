@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,38 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["run", "x.py", "--wher", "web01"], "there is no option --wher; did you mean '--where'"),
+        (["run", "x.py", "--set"], "--set: expected one argument"),
+        (["run", "x.py", "--every", "2x"], "--every: '2x' is no duration"),
+        (["run"], "missing: QUERY"),
+        (["demo", "now"], "'now' is one too many"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage is met with one line that says what is wrong, and where to read on."""
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert says in err and f"`logreduce {argv[0]} --help`" in err
+    assert err.startswith("logreduce: ") and err.count("\n") == 1
+
+
+def test_files_may_stand_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """FILES after the options are FILES all the same: that is where people put them."""
+    query = tmp_path / "q.py"
+    query.write_text("def map(lines):\n    for line in lines:\n        yield 1\n\n\nreduce = 'count'\n")
+    assert main(["explain", str(query), "-w", "web01", "/var/log/a.log", "/var/log/b.log"]) == 0
+    assert "/var/log/a.log, /var/log/b.log" in capsys.readouterr().out
+
+
+def test_help_of_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    """`logreduce help run` is `logreduce run --help`, and ends with examples that can be copied."""
+    assert main(["help", "run"]) == 0
+    said = capsys.readouterr().out
+    assert main(["run", "--help"]) == 0
+    assert said == capsys.readouterr().out
+    assert "for example:\n  logreduce run ./errors.py access.log\n" in said

@@ -235,6 +235,7 @@ WRONG_NAMES = {
     "near name": ("http-statuses", "did you mean 'http-status'?"),
     "file without slash": ("plain", "a path is written with a slash: ./plain"),
     "near file": ("./error.py", "did you mean 'errors.py'?"),
+    "near file, as a name": ("error", "the library has no query 'error'; did you mean './errors.py'?"),
     "log file": ("./huge.log", "is over 1 MiB: that is no query file"),
     "not text": ("./bytes.py", "./bytes.py:2: byte 0xff is not UTF-8"),
     "nul": ("./a\0.py", "cannot read the query file"),
