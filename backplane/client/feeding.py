@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 from collections.abc import Callable
 
 from backplane.wire.messages import Feed, Message
@@ -64,15 +63,17 @@ class Feeder:
                 return
 
     async def _read(self, size: int) -> bytes:
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):  # a file is always readable, and epoll refuses it
-            await self._readable()
+        await self._readable()
         return b"" if self._closed else os.read(self._fd, size)
 
     async def _readable(self) -> None:
         """Until there is something to read, or the feeder is closed."""
         loop = asyncio.get_running_loop()
         self._stir.clear()
-        loop.add_reader(self._fd, self._stir.set)
+        try:
+            loop.add_reader(self._fd, self._stir.set)
+        except PermissionError:  # what epoll refuses, as it does a file or /dev/null, never lets a reader wait
+            return
         try:
             if not self._closed:
                 await self._stir.wait()
