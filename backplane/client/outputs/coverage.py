@@ -24,6 +24,8 @@ def coverage_lines(snapshot: Snapshot) -> list[str]:
     """How many providers are in which state, a line for each reason why one is not well, and what is inexact."""
     lines = [" · ".join(f"{n} {_word(state)}" for state, n in snapshot.coverage.states.items()) or "no providers"]
     lines += _named(snapshot.coverage)
+    if snapshot.final and snapshot.coverage.states.keys() == {"filtered_out"}:
+        lines.append("the query's filter kept none of them, so nothing was read (`logreduce explain` shows the filter)")
     return lines + [f"inexact: {harmless(reason)}" for reason in snapshot.inexact]
 
 

@@ -192,6 +192,16 @@ def test_coverage_lines_fold_hosts_and_say_why() -> None:
     ]
 
 
+def test_coverage_lines_say_that_a_filter_kept_nothing() -> None:
+    """An answer of nobody is complete, and most often not what was meant."""
+    states: dict[str, tuple[str, str | None]] = {"web1": ("filtered_out", None), "web2": ("filtered_out", None)}
+    counted, hint = coverage_lines(snapshot([], states=states))
+    assert counted == "2 filtered out"
+    assert "filter kept none of them" in hint
+    assert coverage_lines(snapshot([], states=states | {"web3": ("done", None)})) == ["1 done · 2 filtered out"]
+    assert coverage_lines(snapshot([], final=False, states=states)) == ["2 filtered out"]
+
+
 def test_an_unknown_format_is_refused() -> None:
     """The message names those that there are."""
     with pytest.raises(UsageError, match="table, json, jsonl, csv"):
