@@ -29,15 +29,23 @@ FAST_ASKED = 5
 SLOW = f'''
 """Far more values than are under way at a time, each of which takes ten times as long to reduce as to emit."""
 import os
+import time
+
+opened = set()
 
 
 def map():
     yield ("runner", os.getppid()), 1
     for n in range({VALUES}):
-        yield ("sum", 0), n * 1000003 % 99991
+        yield ("sum", 0), n * 1000003 %% 99991
 
 
 def reduce(a, b):
+    # Slower still, ten minutes for all values, until the fast queries have answered, however long that takes them.
+    if not opened:
+        time.sleep(0.0005)
+        if os.path.exists("%(gate)s"):
+            opened.add(True)
     for _ in range(100):
         pass
     return a + b
@@ -97,7 +105,7 @@ async def _answer(session: Session, run: Run) -> Snapshot:
     return last
 
 
-async def _both(slow_question: QueryQuestion, fast_question: QueryQuestion) -> _Seen:
+async def _both(slow_question: QueryQuestion, fast_question: QueryQuestion, gate: Path) -> _Seen:
     """Ask the slow one, and fast ones one after the other while it runs."""
     entries = [
         {"name": f"here{i}", "reach": "command", "via": "env", "python": sys.executable} for i in range(PROVIDERS)
@@ -109,6 +117,7 @@ async def _both(slow_question: QueryQuestion, fast_question: QueryQuestion) -> _
         for _ in range(FAST_ASKED):
             fast.append(await _answer(session, session.ask(fast_question, entries, {}, Options())))
             meanwhile += not slow.done()
+        gate.touch()
         seen = _Seen(await slow, fast, meanwhile, run.reducing.statistics()["peak_bytes"])
         await asyncio.to_thread(_measure, seen)
     return seen
@@ -121,8 +130,9 @@ def _measure(seen: _Seen) -> None:
 
 def test_slow_and_fast_share_a_session(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """No value is lost, every hop keeps its bound, the fast ones answer meanwhile, and each provider has one runner."""
-    slow_question = _question(tmp_path, "slow", SLOW)
-    seen = asyncio.run(_both(slow_question, _question(tmp_path, "fast", FAST)))
+    gate = tmp_path / "gate"
+    slow_question = _question(tmp_path, "slow", SLOW % {"gate": gate})
+    seen = asyncio.run(_both(slow_question, _question(tmp_path, "fast", FAST), gate))
     assert seen.slow.complete
     assert [value for what, _, value in seen.slow.rows if what == "sum"] == [EXPECTED]
 
