@@ -1,4 +1,4 @@
-"""The examples of the how-to pages, run as a reader would type them.
+"""The examples of the README and the how-to pages, run as a reader would type them.
 
 A fenced block ``LANGUAGE file=NAME`` is written to that file. In a ``console`` block each line that begins with ``$ ``
 is a command of a shell in that folder, and what stands below it is what it must print (stdout and stderr as they come);
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "how-to").glob("*.md"))]
 #: Far above what any example takes: only a program that hangs is this slow.
 HANGS_S = 60.0
 
