@@ -61,7 +61,7 @@ class Interrupts:
     def _interrupted(self) -> None:
         self._count += 1
         if self._count == 1:
-            self._say("draining: the last cuts are awaited; interrupt again to abort")
+            self._say("draining: waiting for what the hosts have read so far; Ctrl-C again aborts")
             self._drain()
         elif self._count == 2:
             self._task.cancel()
