@@ -23,7 +23,8 @@ DEADLINE_S: Final = 60.0
 MOST_BYTES: Final = 256 << 20
 #: The end of a traceback is what matters.
 _MOST_ERRORS: Final = 64 << 10
-_MOST_SHOWN: Final = 400
+#: Characters of its beginning and of its end.
+_MOST_SHOWN: Final = 200
 _CHUNK: Final = 1 << 16
 
 
@@ -36,7 +37,7 @@ class CommandFailed(UsageError):
     """
 
     def __init__(self, text: str, errors: str) -> None:
-        super().__init__(f"{text}: {_tail(errors)}" if errors.strip() else f"{text}, without a word on stderr")
+        super().__init__(f"{text}: {_told(errors)}" if errors.strip() else f"{text}, without a word on stderr")
         self.errors = errors
 
 
@@ -115,7 +116,7 @@ def _listen(process: subprocess.Popen[bytes], deadline: float, most: int) -> tup
         return bytes(printed), errors.decode("utf-8", "replace"), not ready.get_map()
 
 
-def _tail(errors: str) -> str:
-    """The last words in one line."""
+def _told(errors: str) -> str:
+    """The words in one line: the cause is often at the beginning, what became of it at the end."""
     text = " / ".join(line.strip() for line in errors.splitlines() if line.strip())
-    return text if len(text) <= _MOST_SHOWN else f"... {text[-_MOST_SHOWN:]}"
+    return text if len(text) <= 2 * _MOST_SHOWN else f"{text[:_MOST_SHOWN]} ... {text[-_MOST_SHOWN:]}"

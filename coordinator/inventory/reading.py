@@ -22,6 +22,7 @@ from coordinator.inventory import files
 from coordinator.table import Provider
 
 Tell = Callable[[str], None]
+Reader = Callable[[str, Path, bytes, Tell], list[Provider]]
 
 #: What the system can start: a script with an interpreter, or a binary of Linux or macOS.
 _PROGRAM: Final = re.compile(rb"#!|\x7fELF|\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe")
@@ -61,15 +62,15 @@ def read(source: str, tell: Tell = _nobody) -> list[Provider]:
     if _runs(path):
         return _exec(source, tell)
     data = files.content(str(path))
-    return _recognised(source, path, data)(source, path, data, tell)
+    return kind(path.name, data)(source, path, data, tell)
 
 
-def _recognised(source: str, path: Path, data: bytes) -> Callable[[str, Path, bytes, Tell], list[Provider]]:
-    """Who reads a text."""
+def kind(name: str, data: bytes) -> Reader:
+    """Who reads a text, by its name and its beginning."""
     head = data[:_HEAD]
-    if path.suffix == ".json" or _JSON.match(head):
+    if name.endswith(".json") or _JSON.match(head):
         return _json_text
-    if path.suffix in (".yml", ".yaml") or _YAML.match(head):
+    if name.endswith((".yml", ".yaml")) or _YAML.match(head):
         return _ansible_text if _is_map(data) else _yaml_text
     return _ansible_text if _ANSIBLE.search(head) else _hosts_text
 

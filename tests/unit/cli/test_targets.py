@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,39 @@ def test_says_what_is_wrong(argv: list[str], text: str) -> None:
     """Options that select nothing are refused with what to do."""
     with pytest.raises(UsageError, match=text.replace("[", r"\[")):
         _select(*argv)
+
+
+def test_inventories_of_several_kinds_unite(inventory: str, tmp_path: Path) -> None:
+    """The first to define a name wins; what is not as it seems is told in one notice."""
+    (tmp_path / "more.yml").write_text("- targets: [web1, mail1]\n  labels: {role: mail}\n")
+    selection = _select("-i", inventory, "-i", str(tmp_path / "more.yml"), "-w", "web*,mail1,web9")
+    assert selection.names == ["mail1", "web1", "web2", "web9"]
+    assert next(p for p in selection.providers if p.name == "web1").labels["role"] == "web"
+    assert "web1: " in (selection.notice or "")
+    assert "taken as ssh destinations: web9" in (selection.notice or "")
+
+
+def test_an_ssh_config_that_names_hosts_says_how_they_are_reached(tmp_path: Path) -> None:
+    """Unless --ssh-config names another; two of them are one too many."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(f"Host {name}\n")
+    one, two = f"ssh_config:{tmp_path / 'one'}", f"ssh_config:{tmp_path / 'two'}"
+    assert _select("-i", one).reach["ssh_config"] == str(tmp_path / "one")
+    assert _select("-i", one, "--ssh-config", "/other").reach["ssh_config"] == "/other"
+    assert _select("-i", one, "-i", two, "--ssh-config", "/other").names == ["one", "two"]
+    with pytest.raises(UsageError, match="say with --ssh-config which one"):
+        _select("-i", one, "-i", two)
+
+
+def test_the_local_machine_and_one_name_need_no_library() -> None:
+    """ClusterShell and YAML are loaded when there is something for them to read."""
+    code = (
+        "import argparse, sys\nfrom backplane.cli import targets\nparser = argparse.ArgumentParser()\n"
+        "targets.add_arguments(parser)\nfor argv in ([], ['-w', 'web01']):\n"
+        "    targets.selection(parser.parse_args(argv))\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"ClusterShell", "yaml", "asyncio"} & set(done.stdout.split())
 
 
 def test_via_names_each_provider() -> None:
