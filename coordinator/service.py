@@ -16,9 +16,10 @@ from typing import Final
 
 from backplane.wire import codec, limits
 from backplane.wire.errors import RemoteProtocolError
-from backplane.wire.messages import Beat, Cancel, Fault, Hello, Message, Submit
+from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, Submit
 from backplane.wire.zmq import Router
 from coordinator import log
+from coordinator.answers import Answers
 from coordinator.links import IDLE_S, Links, our_hello
 from coordinator.queries import Query
 from coordinator.reach.base import Reach
@@ -51,12 +52,15 @@ class Coordinator:
         self._queries: dict[tuple[bytes, str], Query] = {}
         self._relay = Relay()
         self._links: Links
+        self._answers: Answers
         self._numbers = itertools.count(1)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set; then end every job and link, and return when nothing of them is left here."""
         async with asyncio.TaskGroup() as tasks:
             self._links = Links(tasks, self._relay, self._reaches, self._idle_s)
+            self._answers = Answers(tasks)
+            self._answers.register("statistics", self._tell_statistics)
             own = [tasks.create_task(self._receive()), tasks.create_task(self._pulse())]
             await stop.wait()
             for task in own:
@@ -67,6 +71,9 @@ class Coordinator:
         """How much of everything there is."""
         counts = {"clients": len(self._clients), "queries": len(self._queries)}
         return counts | self._relay.statistics() | self._links.statistics()
+
+    async def _tell_statistics(self, client: Client, said: object) -> dict[str, int]:
+        return self.statistics()
 
     async def _receive(self) -> None:
         while True:
@@ -128,6 +135,8 @@ class Coordinator:
             case Cancel():
                 if query := self._queries.get((client.peer, message.query or "")):
                     query.cancel(message.mode)
+            case Ask():
+                self._answers.asked(client, message)
             case Hello():
                 self._hello(client, message)
             case Fault():

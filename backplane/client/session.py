@@ -21,8 +21,8 @@ from backplane.client.reducing import JOIN_S
 from backplane.client.run import Run
 from backplane.client.spec import Options, Question
 from backplane.wire import codec, limits
-from backplane.wire.errors import NoCoordinator, RemoteProtocolError
-from backplane.wire.messages import Beat, Cancel, Fault, Hello, Message, NeedStart, State, Targets
+from backplane.wire.errors import NoCoordinator, RemoteProtocolError, UsageError
+from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, NeedStart, State, Targets, Told
 from backplane.wire.zmq import Dealer
 from provider.runner import frames
 
@@ -36,6 +36,8 @@ class Session:
         self._inbox = codec.Inbox()
         self._runs: dict[str, Run] = {}
         self._jobs: dict[int, Run] = {}
+        self._asked = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
         self._heard = time.monotonic()
         self._lost: str | None = None
 
@@ -59,6 +61,39 @@ class Session:
         self._runs[run.query_id] = run
         run.submit(providers, reach)
         return run
+
+    async def request(self, what: str, said: Any = None, deadline_s: float = limits.ASK_S) -> Any:
+        """Ask the coordinator about itself, and return its answer.
+
+        Args:
+            what: a question of docs/reference/frames.md, "ask".
+            said: what belongs to it; anything that msgpack knows.
+
+        Raises:
+            UsageError: the coordinator answers that it cannot be done, in one sentence.
+            NoCoordinator: no answer in time, or the session is broken.
+        """
+        if self._lost:
+            raise NoCoordinator(self._lost)
+        number = self._asked = self._asked + 1
+        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        self.send(Ask(id=number, what=what, payload=codec.pack(said)))
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await future
+        except TimeoutError:
+            raise NoCoordinator(f"the coordinator did not answer within {deadline_s:.0f} s") from None
+        finally:
+            del self._answers[number]
+
+    def _told(self, told: Told) -> None:
+        future = self._answers.get(told.id)
+        if future is None or future.done():
+            return  # whoever asked has given up
+        if told.fault is not None:
+            future.set_exception(UsageError(told.fault))
+        else:
+            future.set_result(codec.unpack(told.payload))
 
     def send(self, message: Message) -> None:
         """Send one message, whole."""
@@ -134,6 +169,9 @@ class Session:
             self._lost = reason
             for run in self._runs.values():
                 run.lose(reason)
+            for future in self._answers.values():
+                if not future.done():
+                    future.set_exception(NoCoordinator(reason))
 
     def _dispatch(self, body: bytes) -> None:
         try:
@@ -149,6 +187,8 @@ class Session:
             run.arrived(job, kind, message, 0)
         elif isinstance(message, (State, Targets, Fault)) and (run := self._runs.get(message.query or "")):
             run.about(message)
+        elif isinstance(message, Told):
+            self._told(message)
         elif isinstance(message, Fault):
             self.lose(message.text)
         # Anything else belongs to a run that has been released while it was under way.

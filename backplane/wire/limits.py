@@ -22,6 +22,8 @@ FILTER_S: Final = 10.0
 CONNECT_S: Final = 5.0
 LOGIN_S: Final = 8.0
 HELLO_S: Final = 8.0
+#: What a question to the coordinator about itself may take.
+ASK_S: Final = 10.0
 #: What a job may take to hand over its last cut after it was asked to drain.
 DRAIN_S: Final = 3.0
 #: SSH handshakes in flight. Unlimited delays the first answer of 500 hosts from 0.4 s to 6.2 s.

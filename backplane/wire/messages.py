@@ -229,10 +229,30 @@ class State(Message):
     at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask(Message):
+    """A question to the coordinator about itself: its queries, its providers, its keys."""
+
+    KIND: ClassVar[int] = frames.ASK
+    id: int
+    what: str
+    payload: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told(Message):
+    """The answer to an `Ask`, or with ``fault`` a sentence instead."""
+
+    KIND: ClassVar[int] = frames.TOLD
+    id: int
+    fault: str | None = None
+    payload: bytes = field(default=b"", repr=False)
+
+
 MESSAGES: dict[int, type[Message]] = {
     cls.KIND: cls
     for cls in (
         Hello, Start, Verdict, Open, Cut, Feed, Note, Beat, Gap, Fault, End, Credit, Cancel, NeedStart,
-        Submit, Targets, State,
+        Submit, Targets, State, Ask, Told,
     )
 }  # fmt: skip

@@ -59,6 +59,8 @@ NEED_START = 14
 SUBMIT = 32
 TARGETS = 33
 STATE = 34
+ASK = 35
+TOLD = 36
 #: Kinds from here on may not be skipped by a peer that does not know them.
 KIND_CRITICAL = 128
 
@@ -80,6 +82,8 @@ NAMES = {
     SUBMIT: "submit",
     TARGETS: "targets",
     STATE: "state",
+    ASK: "ask",
+    TOLD: "told",
 }  # type: Dict[int, str]
 
 #: Kinds that spend a job's credit, by the size of their bodies. The others are rare and bounded (one verdict, one end)
