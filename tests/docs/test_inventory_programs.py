@@ -6,6 +6,8 @@ The programs are the page's own; `consul`, `aws` and `kubectl` are small scripts
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,11 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (tmp_path / example.file).write_text(example.text, encoding="utf-8")
             (tmp_path / example.file).chmod(0o755)
     (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    command(tmp_path, "python3", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for tool in ("awk", "cat", "sh"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or f"/no/{tool}")
+    # Nothing else: a real command of that name would ask a real cloud.
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path
 
 
