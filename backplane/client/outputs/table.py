@@ -145,8 +145,9 @@ def _table(snapshot: Snapshot, most: int) -> RichTable:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name, right in zip(snapshot.columns, numeric(snapshot), strict=True):
-        table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+        # Rich narrows the columns that may wrap, and numbers are what was asked for. The texts themselves do not wrap.
+        table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=right, overflow="ellipsis")
     shown = cells(snapshot)[:most]
     for row in shown:
-        table.add_row(*(Text(harmless(text)) for text in row))
+        table.add_row(*(Text(harmless(text), no_wrap=True, overflow="ellipsis") for text in row))
     return table

@@ -103,6 +103,19 @@ def test_live_table_is_cut_to_the_terminal_until_it_is_final() -> None:
     assert "more rows" not in final
 
 
+def test_a_narrow_terminal_shortens_texts_and_no_numbers() -> None:
+    """Where a row is wider than the terminal, the number that was asked for is still there, on one line."""
+    text = shown(
+        None,
+        snapshot([("a long message " * 8, 123456)]),
+        isatty=True,
+        size=lambda: os.terminal_size((40, 24)),
+        color=False,
+    )
+    row = next(line for line in text.splitlines() if "a long" in line)
+    assert "…" in row and row.rstrip().endswith("123456")
+
+
 def test_live_table_without_colour() -> None:
     """NO_COLOR leaves text only, and a table that is closed early gives the cursor back."""
     out = io.StringIO()
