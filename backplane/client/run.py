@@ -197,8 +197,7 @@ class Run:
             self._note(job, message)
         elif message is not None:
             self._stage(job, message, size)
-        if self.reducing.room:
-            self._grant(job)
+        self._grant(job)
 
     def nonsense(self, job: int, text: str) -> None:
         """One of this run's jobs sent what cannot be read."""
@@ -210,7 +209,7 @@ class Run:
             return
         crowded = self.fragments.crowded
         self.fragments.complete(job, kind)
-        if crowded and self.reducing.room:
+        if crowded:
             self._grant_all()
 
     def _ended(self, job: int) -> None:
@@ -295,7 +294,9 @@ class Run:
             self._grant(job)
 
     def _grant(self, job: int) -> None:
-        if job not in self._live or not self.fragments.admits(job):
+        # Asked of staging now, and not of the outcome that brought us here: on a busy machine that is old, and what has
+        # arrived since may have filled staging again. The thread says it once more when that is applied.
+        if job not in self._live or not self.reducing.room or not self.fragments.admits(job):
             return
         total = self._windows[job].grant()
         if total is not None:
