@@ -62,6 +62,7 @@ VERBS: dict[str, Verb] = {
 
 def entry() -> NoReturn:
     """The console script."""
+    _open_streams()
     sys.exit(main(sys.argv[1:]))
 
 
@@ -78,6 +79,15 @@ def main(argv: list[str]) -> int:
         return 3
     except KeyboardInterrupt:
         return ABORTED
+
+
+def _open_streams() -> None:
+    """A stream that was closed (``<&-``) is empty, and its number is not given to the next file that is opened."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _main(argv: list[str]) -> int:

@@ -61,16 +61,21 @@ def table(entries: Iterable[Entry], names: Sequence[str], *, in_order: bool = Fa
 
 
 def _key_columns(keys: Iterable[Hashable]) -> list[str]:
-    """None if all are bare, ``key``, or ``key1 ...`` as soon as one is a tuple."""
+    """None if all are bare, ``key``, or ``key1 ...`` as soon as one is a tuple.
+
+    Where there is nothing yet most answers will have a key, and a header that stays is worth more than a guess less.
+    """
     width = 0
     several = False
+    empty = True
     for key in keys:
+        empty = False
         if type(key) is tuple:
             several = several or bool(key)
             width = max(width, len(key))
         else:
             width = max(width, 1)
-    return [f"key{number}" for number in range(1, width + 1)] if several else ["key"] * width
+    return [f"key{number}" for number in range(1, width + 1)] if several else ["key"] * (1 if empty else width)
 
 
 def _parts(key: Hashable, width: int) -> list[Any]:

@@ -12,7 +12,7 @@ from tests.rigs.program import ARGV, HANGS_S
 QUERY = 'def map(lines):\n    for line in lines:\n        yield line, 1\n\n\nreduce = "count"\n'
 
 
-@pytest.mark.parametrize("kind", ["pipe", "file", "/dev/null"])
+@pytest.mark.parametrize("kind", ["pipe", "file", "/dev/null", "closed"])
 def test_any_stdin_is_read_to_its_end(kind: str, tmp_path: Path) -> None:
     """A pipe, a file, and what cron and `ssh -n` give: epoll takes the first alone, and all of them end."""
     query, log = tmp_path / "lines.py", tmp_path / "in.log"
@@ -21,9 +21,12 @@ def test_any_stdin_is_read_to_its_end(kind: str, tmp_path: Path) -> None:
     argv = [*ARGV, "run", str(query), "-q", "-o", "csv", "-"]
     if kind == "pipe":
         done = subprocess.run(argv, input=log.read_bytes(), capture_output=True, timeout=HANGS_S, check=False)
+    elif kind == "closed":
+        shell = ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *argv]
+        done = subprocess.run(shell, capture_output=True, timeout=HANGS_S, check=False)
     else:
         with open(log if kind == "file" else kind, "rb") as stdin:
             done = subprocess.run(argv, stdin=stdin, capture_output=True, timeout=HANGS_S, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     rows = done.stdout.decode().split()[1:]
-    assert rows == ([] if kind == "/dev/null" else ["one,2", "two,1"])
+    assert rows == (["one,2", "two,1"] if kind in ("pipe", "file") else [])
