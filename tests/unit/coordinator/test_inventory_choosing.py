@@ -16,7 +16,7 @@ KNOWN = {
     for provider in (
         Provider("web1", labels={"role": "web", "site": "a", "groups": "front,eu"}),
         Provider("web2", labels={"role": "web", "site": "b", "groups": "front", "canary": ""}),
-        Provider("db1", labels={"role": "db", "site": "a", "group": "store"}),
+        Provider("db1", labels={"role": "db", "site": "a", "group": "team:store"}),
         Provider("2001:db8::7", labels={}),
     )
 }
@@ -36,6 +36,7 @@ def chosen(wanted: Wanted, told: list[str] | None = None) -> list[str]:
         (["role!=web"], ["2001:db8::7", "db1"]),
         (["role=~we."], ["web1", "web2"]),
         (["role=~e"], []),
+        (["role=~w"], []),
         (["role=~web|db,x"], ["web1", "web2"]),
         (["site=a,role=~we{0,1}b|d{1,2}b"], ["db1", "web1"]),
         (["role!~w.*"], ["2001:db8::7", "db1"]),
@@ -69,8 +70,8 @@ def test_labels_select_as_in_kubectl_and_promql(labels: list[str], found: list[s
         (Wanted(names=("web*",), without=("*2",)), ["web1"]),
         (Wanted(without=("web[1-9],nobody,x*",)), ["2001:db8::7", "db1"]),
         (Wanted(groups=("front",)), ["web1", "web2"]),
-        (Wanted(groups=("eu,store",)), ["db1", "web1"]),
-        (Wanted(groups=("store",), names=("web2",)), ["db1", "web2"]),
+        (Wanted(groups=("eu,front",), without=("web2",)), ["web1"]),
+        (Wanted(groups=("team:store",), names=("web2",)), ["db1", "web2"]),
         (Wanted(groups=("front",), labels=("site=b",)), ["web2"]),
         (Wanted(names=("local",)), ["local"]),
     ],
