@@ -44,7 +44,7 @@ async def test_messages_keep_their_parts_and_their_order(tmp_path: Path) -> None
         for number in range(1000):
             d.send([b"%d" % number, b"\0" * 10])
         for number in range(1000):
-            peer, bodies = await r.recv()
+            peer, bodies, _ = await r.recv()
             assert bodies == [b"%d" % number, b"\0" * 10]
         for number in range(3000):
             assert r.send(peer, [b"%d" % number])
@@ -56,7 +56,7 @@ async def test_a_send_does_not_swallow_what_arrives(tmp_path: Path) -> None:
     """libzmq's descriptor tells once: two ends that send while they wait must both go on."""
     async with router(tmp_path) as (r, address), dealer(address) as d:
         d.send([b"hello"])
-        peer, _ = await r.recv()
+        peer, *_ = await r.recv()
         counts = [0, 0]
 
         async def listen() -> None:
@@ -83,7 +83,7 @@ async def test_the_hint_that_a_send_swallowed_is_looked_for(tmp_path: Path) -> N
     """It came while a receiver waits, and a send took it off the descriptor before the loop saw it."""
     async with router(tmp_path) as (r, address), dealer(address) as d, asyncio.TaskGroup() as tasks:
         d.send([b"hello"])
-        peer, _ = await r.recv()
+        peer, *_ = await r.recv()
         waiting = tasks.create_task(d.recv())
         for _ in range(10):
             await asyncio.sleep(0)
@@ -104,7 +104,7 @@ async def test_a_router_says_that_a_peer_is_gone(tmp_path: Path) -> None:
         assert not r.send(b"nobody", [b"x"])
         async with dealer(address) as d:
             d.send([b"hello"])
-            peer, _ = await r.recv()
+            peer, *_ = await r.recv()
         async with asyncio.timeout(5):
             while r.send(peer, [b"x"]):  # noqa: ASYNC110 - ZeroMQ tells nobody but who sends
                 await asyncio.sleep(0.01)
