@@ -1,4 +1,4 @@
-"""The gate: how many handshakes are under way at a time, and when to stop trying a login.
+"""The gate: how many handshakes are under way at a time, and when to stop trying an account.
 
 Knows counts. Does not know what is behind it.
 
@@ -6,14 +6,16 @@ Handshakes are limited because five hundred at once delay the first answer from 
 not. A handshake with a host that does not answer costs nothing but its place: after `SLOW_S` it lends its place to
 the next one, so that a hundred dead hosts do not keep the living waiting. `LENT` times the fan-out is where that
 ends, since a network that is merely slow must not be flooded either.
+
+An account that nobody has let in yet is tried at `AUTH_FAILURES` hosts at most, those under way included: a whole
+fan-out of refusals would come in before the first was counted. The first host that lets it in opens the gate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 from backplane.wire.errors import ReachError
@@ -32,49 +34,97 @@ class Gate:
         self._active = asyncio.Semaphore(fanout)
         self._all = asyncio.Semaphore(fanout * LENT)
         self._slow_s = slow_s
-        self._refused: Counter[str] = Counter()
-        self._succeeded: set[str] = set()
+        self._accounts: dict[str, _Account] = {}
 
     @contextlib.asynccontextmanager
-    async def pass_through(self, login: str) -> AsyncIterator[None]:
+    async def pass_through(self, account: str | None) -> AsyncIterator[None]:
         """Hold a place for one handshake.
 
         Args:
-            login: what authentication failures are counted by, in words (``deploy``).
+            account: the user to log in as, by whom authentication failures are counted; None where nobody logs in.
 
         Raises:
-            ReachError: this login was refused too often, before or while we waited.
+            ReachError: this account was refused too often, before or while we waited.
         """
-        async with self._all, _lending(self._active, self._slow_s):
-            if login not in self._succeeded and self._refused[login] >= AUTH_FAILURES:
+        async with self._all, self._place():
+            if account is None:
+                yield
+                return
+            async with self._accounts.setdefault(account, _Account(account)).tried(self._slow_s):
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold a place, but not for longer than ``slow_s``."""
+        await self._active.acquire()
+        with _once_within(self._slow_s, self._active.release):
+            yield
+
+
+class _Account:
+    """What became of the logins as one user."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+        self._let_in = False
+        self._refused = 0
+        #: Under way, but for those so slow that they have hardly come to authentication.
+        self._trying = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def tried(self, slow_s: float) -> AsyncIterator[None]:
+        """One login. Waits while as many are under way as may still be refused.
+
+        Raises:
+            ReachError: it was refused too often.
+        """
+        while not self._let_in and self._refused + self._trying >= AUTH_FAILURES:
+            if self._refused >= AUTH_FAILURES:
                 raise ReachError(
-                    f"not tried: {AUTH_FAILURES} providers refused the login {login!r} and none accepted it; "
+                    f"not tried: {AUTH_FAILURES} providers refused the login {self._user!r} and none accepted it; "
                     "check user and key",
                     retry=False,
                 )
+            await self._change()
+        self._trying += 1
+        with _once_within(slow_s, self._tried):
             try:
                 yield
             except ReachError as exc:
-                self._refused[login] += exc.auth
+                self._refused += exc.auth
                 raise
-            self._succeeded.add(login)
+            self._let_in = True
+
+    async def _change(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+    def _tried(self) -> None:
+        self._trying -= 1
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
 
 
-@contextlib.asynccontextmanager
-async def _lending(places: asyncio.Semaphore, slow_s: float) -> AsyncIterator[None]:
-    """Hold a place, but not for longer than ``slow_s``."""
-    await places.acquire()
-    held = True
+@contextlib.contextmanager
+def _once_within(slow_s: float, give_back: Callable[[], None]) -> Iterator[None]:
+    """Give back at the end of the block, or ``slow_s`` after its beginning: whichever comes first."""
+    given = False
 
-    def release() -> None:
-        nonlocal held
-        if held:
-            held = False
-            places.release()
+    def give() -> None:
+        nonlocal given
+        if not given:
+            given = True
+            give_back()
 
-    timer = asyncio.get_running_loop().call_later(slow_s, release)
+    timer = asyncio.get_running_loop().call_later(slow_s, give)
     try:
         yield
     finally:
         timer.cancel()
-        release()
+        give()

@@ -348,8 +348,10 @@ class Links:
     async def _attempt(self, link: Link, gate: Gate) -> None:
         try:
             await asyncio.shield(self._payload)
-            async with gate.pass_through(_login(link.key)):
-                await link.open(self._reaches[link.provider.reach])
+            reach = self._reaches[link.provider.reach]
+            account = await reach.account(link.provider, link.key.options)
+            async with gate.pass_through(account):
+                await link.open(reach)
             await link.await_hello()
         except ReachError as exc:
             log.info("attempt failed", provider=link.provider.name, reason=str(exc))
@@ -397,7 +399,3 @@ def our_hello() -> Hello:
         uid=os.getuid(),
         now=time.time(),
     )
-
-
-def _login(key: Key) -> str:
-    return key.provider.user or key.options.user or "the default login"

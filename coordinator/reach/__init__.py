@@ -15,16 +15,22 @@ class _LazySsh:
     def __init__(self) -> None:
         self._reach: Reach | None = None
 
+    async def account(self, provider: Provider, options: ReachOptions) -> str | None:
+        return await (await self._loaded()).account(provider, options)
+
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
-        if self._reach is None:
-            # In a thread: meanwhile the others go on.
-            module = await asyncio.to_thread(importlib.import_module, "coordinator.reach.ssh")
-            self._reach = self._reach or module.SshReach()
-        return await self._reach.open(provider, options, receiver)
+        return await (await self._loaded()).open(provider, options, receiver)
 
     async def close(self) -> None:
         if self._reach is not None:
             await self._reach.close()
+
+    async def _loaded(self) -> Reach:
+        if self._reach is None:
+            # In a thread: meanwhile the others go on.
+            module = await asyncio.to_thread(importlib.import_module, "coordinator.reach.ssh")
+            self._reach = self._reach or module.SshReach()
+        return self._reach
 
 
 def reaches() -> dict[str, Reach]:

@@ -73,6 +73,13 @@ class Channel(Protocol):
 class Reach(Protocol):
     """One way to start a runner somewhere."""
 
+    async def account(self, provider: Provider, options: ReachOptions) -> str | None:
+        """The account whose refusals are counted, so that a wrong key does not lock it; None where there is none.
+
+        Raises:
+            ReachError: what was asked for makes no sense.
+        """
+
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
         """A channel to a new runner.
 

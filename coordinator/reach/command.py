@@ -17,6 +17,9 @@ from provider import ship
 class CommandReach:
     """Starts runners through each provider's ``via``."""
 
+    async def account(self, provider: Provider, options: ReachOptions) -> None:
+        """Nobody logs in."""
+
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
         """A channel to a new runner; see `Reach.open`."""
         argv = _via(provider, options)

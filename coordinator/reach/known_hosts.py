@@ -57,13 +57,16 @@ class KnownHosts:
         self._found: dict[str, list[Line]] = {}
 
     def lines(self, host: str, port: int) -> list[Line]:
-        """The lines for a host: those for its port, or else those that name no port.
+        """The lines for a host: those for its port, or if they trust nobody those that name no port.
 
         Raises:
             OSError: it cannot be read.
         """
         self._refresh()
-        return self._lookup(entry(host, port)) or (self._lookup(host.lower()) if port != 22 else [])
+        found = self._lookup(entry(host, port))
+        if port != 22 and all(line.marker == "@revoked" for line in found):
+            found = found + [line for line in self._lookup(host.lower()) if line not in found]
+        return found
 
     def _lookup(self, name: str) -> list[Line]:
         found = self._found.get(name)
@@ -154,6 +157,17 @@ def changed(name: str, shown: str, known: Sequence[Line]) -> str:
         f"its host key has CHANGED to {shown}: {line.place} has another. If that was meant, remove that line "
         f"(ssh-keygen -R '{name}' -f {line.path}); if not, somebody is in between"
     )
+
+
+def revoked(lines: Sequence[Line]) -> str:
+    """The sentence about a host that shows a revoked key, or a certificate of a revoked one."""
+    places = " or ".join(line.place for line in lines)
+    return f"its host key is REVOKED by {places}: it needs a new one, and until then nothing is to be sent to it"
+
+
+def uncertified(authority: Line) -> str:
+    """The sentence about a host that shows no certificate where only an authority is known."""
+    return f"it has no host certificate, and known_hosts trusts only the authority of {authority.place} for it"
 
 
 def unknown(path: str) -> str:

@@ -17,6 +17,9 @@ from provider import ship
 class LocalReach:
     """Starts runners as children of this process."""
 
+    async def account(self, provider: Provider, options: ReachOptions) -> None:
+        """Nobody logs in."""
+
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
         """A channel to a new runner; see `Reach.open`."""
         python = provider.python or sys.executable

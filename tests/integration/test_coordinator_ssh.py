@@ -298,13 +298,6 @@ async def test_a_jump_host_that_fails_is_named(farm: SshdFarm) -> None:
     assert "refuses connections" in str(exc)
 
 
-async def test_several_jump_hosts_are_refused_with_a_sentence(farm: SshdFarm) -> None:
-    """Rather than stopping silently at the first."""
-    exc = await failure(ssh_provider(farm, GOOD, jump="a,b"), **options(farm))
-    assert not exc.retry
-    assert "several jump hosts" in str(exc)
-
-
 @pytest.mark.skipif(os.getuid() != 0, reason="logs in as root")
 async def test_a_root_login_is_refused_unless_it_is_allowed(farm: SshdFarm) -> None:
     """Only over ssh, and only where nobody said that it is well."""

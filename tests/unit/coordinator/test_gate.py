@@ -108,3 +108,57 @@ async def test_other_failures_do_not_count_as_refusals() -> None:
         with pytest.raises(ReachError, match="down"):
             async with gate.pass_through("u"):
                 raise ReachError("down")
+
+
+async def test_a_fanout_of_refusals_at_once_is_no_more_than_ten() -> None:
+    """Those under way count: a hundred hosts would have refused before the first of them was heard."""
+    gate, tried, go = Gate(100), 0, asyncio.Event()
+
+    async def refused() -> None:
+        nonlocal tried
+        async with gate.pass_through("deploy"):
+            tried += 1
+            await go.wait()
+            raise ReachError("wrong key", retry=False, auth=True)
+
+    attempts = [asyncio.ensure_future(refused()) for _ in range(100)]
+    await turns()
+    assert tried == AUTH_FAILURES
+    go.set()
+    said = [str(error) for error in await asyncio.gather(*attempts, return_exceptions=True)]
+    assert tried == AUTH_FAILURES
+    assert said.count("wrong key") == AUTH_FAILURES
+    assert sum("not tried" in text for text in said) == 100 - AUTH_FAILURES
+
+
+async def test_each_account_is_counted_by_itself() -> None:
+    """Three logins of one query: the one that is let in goes on, and of the others ten hosts each are tried."""
+    gate, tried = Gate(100), {"good": 0, "bad": 0, "worse": 0}
+
+    async def attempt(account: str) -> None:
+        async with gate.pass_through(account):
+            tried[account] += 1
+            await turns()
+            if account != "good":
+                raise ReachError("wrong key", retry=False, auth=True)
+
+    await asyncio.gather(*(attempt(name) for _ in range(40) for name in tried), return_exceptions=True)
+    assert tried == {"good": 40, "bad": AUTH_FAILURES, "worse": AUTH_FAILURES}
+
+
+async def test_hosts_that_hang_do_not_keep_an_account_waiting() -> None:
+    """They have not come to authentication; the next ones may show whether the key is right."""
+    gate, inside, go = Gate(100, slow_s=0.0), 0, asyncio.Event()
+
+    async def hangs() -> None:
+        nonlocal inside
+        async with gate.pass_through("deploy"):
+            inside += 1
+            await go.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(30):
+            tasks.create_task(hangs())
+        await turns()
+        assert inside == 30
+        go.set()

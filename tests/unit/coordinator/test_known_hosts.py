@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from backplane.wire.errors import ReachError
-from coordinator.reach.destination import Config, destination
+from coordinator.reach.destination import Config, Destination, destination
 from coordinator.reach.known_hosts import KnownHosts, add
 from coordinator.table import Provider, ReachOptions
 
@@ -112,15 +113,73 @@ def test_one_jump_host_has_its_own_config() -> None:
     assert destination(Provider("a", jump="none"), ReachOptions(), nothing).jump is None
 
 
-@pytest.mark.parametrize("jump", ["a,b", "gate:ssh"])
-def test_jumps_that_are_not_supported_get_a_sentence(jump: str) -> None:
+@pytest.mark.parametrize("jump", ["gate:ssh", "a,", "deploy@", ",".join("abcdefghijklmnopqr")])
+def test_jumps_that_make_no_sense_get_a_sentence(jump: str) -> None:
     """Never a silent stop at the first hop."""
     with pytest.raises(ReachError) as caught:
         destination(Provider("x", jump=jump), ReachOptions(), nothing)
     assert not caught.value.retry
 
 
-def test_a_jump_host_behind_a_jump_host_is_refused() -> None:
-    """ssh_config may say so without the user knowing."""
-    with pytest.raises(ReachError, match="several jump hosts"):
-        destination(Provider("x", jump="gate"), ReachOptions(), lambda name: config(ProxyJump="other"))
+def chain(of: Destination) -> list[str]:
+    """The hops from us to it, by host."""
+    return [*(chain(of.jump) if of.jump else ()), of.host]
+
+
+def jumping(**jumps: str) -> Callable[[str], Config]:
+    """An ssh_config of ProxyJump lines."""
+    return lambda name: config(**({"ProxyJump": jumps[name]} if name in jumps else {}))
+
+
+@pytest.mark.parametrize(
+    ("jump", "config_of", "hops"),
+    [
+        ("a,b,c", nothing, ["a", "b", "c", "x"]),
+        ("b", jumping(b="a"), ["a", "b", "x"]),
+        (None, jumping(x="c", c="b", b="a"), ["a", "b", "c", "x"]),
+        (None, jumping(x="a,b"), ["a", "b", "x"]),
+        # The hops that are named take the place of what ssh_config says of those behind the first.
+        ("a,b", jumping(b="other"), ["a", "b", "x"]),
+        ("a,b", jumping(a="first"), ["first", "a", "b", "x"]),
+        # `Host *` speaks of the jump host too.
+        (None, lambda name: config(ProxyJump="gate"), ["gate", "x"]),
+        ("gate", lambda name: config(ProxyJump="other"), ["other", "gate", "x"]),
+    ],
+)
+def test_jump_hosts_are_gone_through_in_order(
+    jump: str | None, config_of: Callable[[str], Config], hops: list[str]
+) -> None:
+    """As ssh goes: the first is connected to, the last connects to the provider."""
+    assert chain(destination(Provider("x", jump=jump), ReachOptions(), config_of)) == hops
+
+
+def test_jump_hosts_that_lead_back_are_refused() -> None:
+    """ssh would start processes without end."""
+    with pytest.raises(ReachError, match="lead back to themselves: x through a through b through a"):
+        destination(Provider("x"), ReachOptions(), jumping(x="a", a="b", b="a"))
+
+
+@pytest.mark.parametrize(
+    ("said", "agent"),
+    [
+        ({}, "/run/agent"),
+        ({"IdentityAgent": "SSH_AUTH_SOCK"}, "/run/agent"),
+        ({"IdentityAgent": "$OTHER"}, "/run/other"),
+        ({"IdentityAgent": "/run/mine"}, "/run/mine"),
+        ({"IdentityAgent": "none"}, ""),
+    ],
+)
+def test_the_agent_is_the_one_that_ssh_would_ask(
+    said: dict[str, str], agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IdentityAgent before $SSH_AUTH_SOCK, and ``none`` asks nobody."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    monkeypatch.setenv("OTHER", "/run/other")
+    assert destination(Provider("x"), ReachOptions(), lambda name: config(**said)).agent == agent
+
+
+def test_a_revoked_line_for_all_hosts_does_not_hide_what_is_known_of_one(tmp_path: Path) -> None:
+    """It names a key, and says nothing of whom to trust."""
+    path = tmp_path / "known_hosts"
+    path.write_text(f"@revoked * ssh-ed25519 AAAA\nweb01 {KEY}\n")
+    assert [line.marker for line in KnownHosts(str(path)).lines("web01", 2222)] == ["@revoked", ""]

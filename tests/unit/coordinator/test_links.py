@@ -64,6 +64,9 @@ class Pipes:
     fails: ReachError | None = None
     hangs: bool = False
 
+    async def account(self, provider: Provider, options: ReachOptions) -> str:
+        return "deploy"
+
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Pipe:
         receiver.at_stage("opening")
         if self.hangs:
