@@ -102,6 +102,10 @@ class ChildJob:
         self._script = wanted
         self._file = wanted.file
         provider = Provider(wanted.name, wanted.labels)
+        if wanted.needs:
+            from provider.runner import needs
+
+            needs.check(wanted.needs)
         keep = self._filter(wanted, provider)
         self._writer.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
@@ -113,6 +117,10 @@ class ChildJob:
     def _filter(self, wanted: Script, provider: Provider) -> bool:
         if wanted.filter is None:
             return True
+        if "filter" in wanted.programs:
+            from provider.runner import piped
+
+            return piped.keeps(piped.start(wanted, "filter"))
         function = script.function(wanted.filter, "filter", wanted.file)
         try:
             with _Inside(self):
@@ -123,21 +131,26 @@ class ChildJob:
             raise Failure(faults.raised(exc, wanted.file))
 
     def _map(self, wanted: Script, provider: Provider) -> None:
+        program = "map" in wanted.programs
         with _Inside(self):
-            function = script.function(wanted.map, "map", wanted.file)
+            function = script.function(wanted.map, "map", wanted.file) if not program else None
         self._prepare(wanted)
         self._tick_s = min(_BEAT_S, wanted.every_s)
         signal.setitimer(signal.ITIMER_REAL, self._tick_s, self._tick_s)
         values: Any = None
         try:
             with _Inside(self):
-                values = function(Lines(self._handout, provider)) if self._handout is not None else function()
+                if function is None:
+                    values = self._handout.values()  # type: ignore[union-attr]  # _prepare made it a Piped
+                else:
+                    values = function(Lines(self._handout, provider)) if self._handout is not None else function()
             values = self._iterator(values)
             self._pump(values)
             self._close()
         except BadValue as exc:
             self._quiet()
-            raise Failure(Fault(exc.code, str(exc), wanted.file, script.yield_line(wanted.map, values)))
+            line = None if program else script.yield_line(wanted.map, values)
+            raise Failure(Fault(exc.code, str(exc), wanted.file, line))
         except Drained:
             self._close()
         except Failure:
@@ -156,12 +169,24 @@ class ChildJob:
                 combiner = Combiner(wanted.combine, tag(wanted.name, self._epoch))
             except AggregateError as exc:
                 raise Failure(Fault("usage", str(exc)))
+        if "map" in wanted.programs:
+            self._prepare_program(wanted, combiner)
+            return
         if wanted.lines:
             self._source = _source(wanted, Told(self._writer))
         moves = self._source.moves if self._source.positioned else None
         self._cuts = Cuts(self._writer, combiner, moves, wanted.every_s)
         if wanted.lines:
             self._handout = Handout(self._source, self._cuts)
+
+    def _prepare_program(self, wanted: Script, combiner: Optional[Combiner]) -> None:
+        from provider.runner import piped
+
+        if wanted.lines:
+            self._source = _source(wanted, piped.Untold(self._writer))
+        self._cuts = Cuts(self._writer, combiner, None, wanted.every_s)
+        source = self._source if wanted.lines else None
+        self._handout = piped.Piped(source, self._cuts, piped.start(wanted, "map"), wanted.encoding)
 
     def _iterator(self, values: Any) -> "Iterator[Any]":
         """What a map gave: a generator, another iterable, or nothing."""
@@ -346,7 +371,9 @@ def _source(wanted: Script, told: Told) -> Source:
         return Fed(0, split)
     if names[0].startswith("tick:"):
         return Ticks(duration(names[0][5:]))
-    raise Failure(Fault("usage", "this runner has no source %s" % names[0], wanted.file))
+    from provider.runner.command import Command
+
+    return Command(names[0][4:], split)
 
 
 #: The file name of this module's code, by which a handler tells our pump from the script.

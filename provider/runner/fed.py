@@ -18,10 +18,12 @@ class Fed(Source):
     """See the module. It has no positions: what was fed cannot be fed again."""
 
     def __init__(self, fd: int, split: Callable[[bytes], List[Any]]) -> None:
+        self._source = "-"
         self._fd = fd
         self._split = split
         self._poll = select.poll()
-        self._poll.register(fd, select.POLLIN)
+        if fd >= 0:
+            self._poll.register(fd, select.POLLIN)
         self._carry: List[bytes] = []
         self._carried = 0
         self._too_long = 0
@@ -30,19 +32,23 @@ class Fed(Source):
     def blocks(self) -> "Iterator[Optional[Block]]":
         """All lines up to the end of the feed; a last one without a newline counts."""
         while True:
-            if not self._poll.poll(0):
+            data = self._read()
+            if data is None:
                 yield None
                 continue
-            data = os.read(self._fd, _READ_BYTES)
             if not data:
                 break
             whole = self._whole(data)
             if whole:
-                yield Block("-", self._split(whole), whole)
+                yield Block(self._source, self._split(whole), whole)
         last = b"".join(self._carry)
         self._too_long += self._skipping
         if last:
-            yield Block("-", self._split(last), last)
+            yield Block(self._source, self._split(last), last)
+
+    def _read(self) -> Optional[bytes]:
+        """What is there; None while there is nothing, no bytes at the end."""
+        return os.read(self._fd, _READ_BYTES) if self._poll.poll(0) else None
 
     def _whole(self, data: bytes) -> bytes:
         """The lines that these bytes complete."""

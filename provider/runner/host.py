@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
+from provider.runner import tree
 from provider.runner.files import expand, open_log, raw
 
 #: What `Provider.run` waits for a command, unless told otherwise.
@@ -51,13 +52,7 @@ class Provider:
 
     def which(self, command: str) -> Optional[str]:
         """The path of a command as a shell would find it, None if there is none."""
-        if "/" in command:
-            return command if _executable(command) else None
-        for folder in os.environ.get("PATH", os.defpath).split(":"):
-            path = os.path.join(folder or ".", command)
-            if _executable(path):
-                return path
-        return None
+        return which(command)
 
     def run(self, argv: List[str], timeout_s: float = RUN_S) -> Ran:
         """Runs a command without a shell, with nothing on its stdin.
@@ -69,16 +64,27 @@ class Provider:
         import subprocess
 
         pipe = subprocess.PIPE
-        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        # In a session of its own, so that all that it starts can be killed with it.
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
             try:
                 out, err = process.communicate(b"", timeout_s)
             except subprocess.TimeoutExpired:
-                process.kill()
                 raise TimeoutError("%s took longer than %g s" % (argv[0], timeout_s))
             finally:
-                if process.poll() is None:
-                    process.kill()
+                if process.returncode is None:
+                    tree.kill(process.pid, group=True)
         return Ran(process.returncode, *(data.decode("utf-8", "surrogateescape") for data in (out, err)))
+
+
+def which(command: str) -> Optional[str]:
+    """The path of a command as a shell would find it, None if there is none."""
+    if "/" in command:
+        return command if _executable(command) else None
+    for folder in os.environ.get("PATH", os.defpath).split(":"):
+        path = os.path.join(folder or ".", command)
+        if _executable(path):
+            return path
+    return None
 
 
 def _every(path: "Union[str, Sequence[str]]", test: Callable[[str], bool]) -> bool:

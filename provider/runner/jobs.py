@@ -70,6 +70,7 @@ class Job:
         self.epoch = order.epoch
         self.pid = child.pid
         self.limits = order.limits
+        self._processes = order.limits.processes + order.guard
         self.counters = no_counters()
         self.feed = Feed(child.feed_fd) if child.feed_fd >= 0 else None
         #: The process is reaped; what it left behind may not be.
@@ -268,7 +269,7 @@ class Job:
         if self._dying or self.reaped:
             return
         below = tree.descendants(self.pid)
-        if len(below) >= self.limits.processes and tree.living(below) >= self.limits.processes:
+        if len(below) >= self._processes and tree.living(below) >= self._processes:
             text = "more than %d processes" % self.limits.processes
             self._fault("limit", text)
             self.kill("killed", text)

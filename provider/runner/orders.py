@@ -21,6 +21,8 @@ class Limits(NamedTuple):
     processes: int = 64
     #: Bytes a second that are read from the job.
     output_bps: int = 10000000
+    #: What a job may make a file of, which is nothing unless the query says that it writes.
+    file_mb: int = 0
 
 
 class Order(NamedTuple):
@@ -30,6 +32,8 @@ class Order(NamedTuple):
     granted: int
     filter_s: Optional[float]
     feed: bool
+    #: A guard stands between (see guard): the job may start processes.
+    guard: bool
     limits: Limits
     payload: bytes
 
@@ -41,7 +45,7 @@ def parse(header: Dict[str, Any], payload: bytes) -> Order:
         OrderError: it asks for what this version does not have, or for nonsense.
     """
     body = header.get("body", "script")
-    if body != "script":
+    if body not in ("script", "folder"):
         raise OrderError("this runner cannot run a %r" % (body,))
     profile = header.get("profile", "open")
     if profile != "open":
@@ -54,6 +58,7 @@ def parse(header: Dict[str, Any], payload: bytes) -> Order:
         granted=_whole("granted", header.get("granted")),
         filter_s=filter_s,
         feed=bool(header.get("feed", False)),
+        guard=bool(header.get("guard", True)),
         limits=_limits(header.get("limits")),
         payload=payload,
     )

@@ -30,6 +30,11 @@ class Script(NamedTuple):
     name: str
     labels: Dict[str, str]
     positions: Dict[str, bytes]
+    #: The command of each script that is no Python, by ``filter`` and ``map``.
+    programs: Dict[str, List[str]]
+    #: What such a script finds in its environment.
+    environ: Dict[str, str]
+    needs: List[str]
 
 
 def parse(payload: bytes) -> Script:
@@ -46,7 +51,7 @@ def parse(payload: bytes) -> Script:
             filter=None if fields.get("filter") is None else _typed(str, fields["filter"]),
             map=_typed(str, fields["map"]),
             lines=bool(fields["lines"]),
-            sources=[_typed(str, source) for source in fields.get("sources") or []],
+            sources=_texts(fields.get("sources") or []),
             encoding=None if fields.get("encoding", "utf-8") is None else _typed(str, fields.get("encoding", "utf-8")),
             follow=bool(fields.get("follow")),
             combine=list(fields["combine"]) if fields.get("combine") else None,
@@ -54,6 +59,9 @@ def parse(payload: bytes) -> Script:
             name=str(provider.get("name", "")),
             labels=dict(provider.get("labels") or {}),
             positions={_typed(str, source): _typed(bytes, at) for source, at in fields.get("positions") or []},
+            programs={name: _texts(argv) for name, argv in (fields.get("programs") or {}).items()},
+            environ={_typed(str, name): _typed(str, text) for name, text in (fields.get("environ") or {}).items()},
+            needs=_texts(fields.get("needs") or []),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))
@@ -63,6 +71,10 @@ def _typed(kind: Any, value: Any) -> Any:
     if type(value) is not kind:
         raise TypeError("%r is no %s" % (value, kind.__name__))
     return value
+
+
+def _texts(value: Any) -> List[str]:
+    return [_typed(str, text) for text in value]
 
 
 def remember(file: str, text: str) -> None:

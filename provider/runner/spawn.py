@@ -29,7 +29,7 @@ DRAIN_SIGNAL = signal.SIGUSR1
 #: What a process that is out of memory gets on top, so that it can still say so.
 MEMORY_RESERVE_BYTES = 16 << 20
 
-_PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "ppc64le": 273, "s390x": 282, "armv7l": 314, "i686": 289, "riscv64": 30}
 _IOPRIO_IDLE = 3 << 13
@@ -44,12 +44,18 @@ class Child(NamedTuple):
     feed_fd: int
 
 
-def spawn(limits: Limits, feed: bool, work: Callable[[], None]) -> Child:
+def spawn(limits: Limits, feed: bool, work: Callable[[], None], guarded: bool = False) -> Child:
     """Forks a process that does `work` and nothing else.
+
+    Args:
+        guarded: a guard stands between, and is what the number is of (see guard).
 
     Raises:
         OSError: no process or no descriptor is to be had.
     """
+    if guarded:  # here already, so that it is compiled once and not in each child
+        from provider.runner import guard  # noqa: F401
+
     pipes: List[Tuple[int, int]] = []
     parent = os.getpid()
     try:
@@ -62,7 +68,7 @@ def spawn(limits: Limits, feed: bool, work: Callable[[], None]) -> Child:
         raise
     (frames_r, frames_w), (notes_r, notes_w), (feed_r, feed_w) = pipes
     if pid == 0:
-        _child(parent, (feed_r, notes_w, frames_w), limits, work)
+        _child(parent, (feed_r, notes_w, frames_w), limits, work, guarded)
     for fd in (frames_w, notes_w, feed_r):
         os.close(fd)
     if not feed:
@@ -73,12 +79,16 @@ def spawn(limits: Limits, feed: bool, work: Callable[[], None]) -> Child:
     return Child(pid, frames_r, notes_r, feed_w)
 
 
-def _child(parent: int, ends: "tuple[int, int, int]", limits: Limits, work: Callable[[], None]) -> None:
+def _child(parent: int, ends: "tuple[int, int, int]", limits: Limits, work: Callable[[], None], guarded: bool) -> None:
     status = 1
     try:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
+        if guarded:
+            from provider.runner import guard
+
+            parent = guard.stand_between(parent)
         _descriptors(*ends)
         _bound_to(parent)
         _yield_to_others()
@@ -98,16 +108,20 @@ def _descriptors(feed_r: int, notes_w: int, frames_w: int) -> None:
     os.dup2(notes_w, 2)
     if frames_w != FRAMES_FD:
         os.dup2(frames_w, FRAMES_FD, False)
+    os.closerange(FRAMES_FD + 1, most_fd() + 1)
+
+
+def most_fd() -> int:
+    """The highest descriptor of this process, or more."""
     try:
-        most = max(int(name) for name in os.listdir("/proc/self/fd"))
+        return max(int(name) for name in os.listdir("/proc/self/fd"))
     except OSError:
-        most = 4096
-    os.closerange(FRAMES_FD + 1, most + 1)
+        return 4096
 
 
 def _bound_to(parent: int) -> None:
     """Dies with the supervisor, and is given whatever its own descendants leave behind (see tree)."""
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:
         os._exit(1)
@@ -151,7 +165,7 @@ def _limit(limits: Limits) -> None:
     memory = limits.memory_mb << 20
     _lower(resource.RLIMIT_AS, memory, memory + MEMORY_RESERVE_BYTES)
     _lower(resource.RLIMIT_NOFILE, limits.files, limits.files)
-    _lower(resource.RLIMIT_FSIZE, 0, 0)
+    _lower(resource.RLIMIT_FSIZE, limits.file_mb << 20, limits.file_mb << 20)
     _lower(resource.RLIMIT_CORE, 0, 0)
 
 
