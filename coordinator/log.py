@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "none": 100}
-_threshold = _LEVELS["none"]
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "none": 100}
+_threshold = LEVELS["none"]
 _logger: FilteringBoundLogger
 
 
@@ -31,28 +31,28 @@ def configure(level: str | None, default: str) -> None:
     """
     global _threshold, _logger  # the log is the one thing that everything in a process shares
     name = (level or os.environ.get("LOGREDUCE_LOG") or default).lower()
-    if name not in _LEVELS:
-        raise ValueError(f"log level {name!r} is none of {', '.join(_LEVELS)}")
-    _threshold = _LEVELS[name]
+    if name not in LEVELS:
+        raise ValueError(f"log level {name!r} is none of {', '.join(LEVELS)}")
+    _threshold = LEVELS[name]
     if name != "none":
         _logger = _structured(as_json=os.environ.get("LOGREDUCE_LOG_FORMAT") == "json")
 
 
 def debug(event: str, **fields: object) -> None:
     """What a developer wants to see."""
-    if _threshold <= _LEVELS["debug"]:
+    if _threshold <= LEVELS["debug"]:
         _logger.debug(event, **fields)
 
 
 def info(event: str, **fields: object) -> None:
     """What an operator wants to see when something is wrong."""
-    if _threshold <= _LEVELS["info"]:
+    if _threshold <= LEVELS["info"]:
         _logger.info(event, **fields)
 
 
 def warning(event: str, **fields: object) -> None:
     """What is wrong and could be mended."""
-    if _threshold <= _LEVELS["warning"]:
+    if _threshold <= LEVELS["warning"]:
         _logger.warning(event, **fields)
 
 

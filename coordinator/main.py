@@ -1,6 +1,7 @@
 """`python -m coordinator`: binds a socket, says so, and serves until it is told to end.
 
-Knows the command line, signals and the lease. Imports what a quiet start needs and nothing else: a private
+Knows the command line, and of a private coordinator the signals and the lease; of one that is not private,
+`coordinator.daemon` does. Imports what a quiet start needs and nothing else: a private
 coordinator stands in the way of every ad-hoc query, so asyncssh comes with the first SSH login and structlog with the
 first line of the log.
 """
@@ -19,7 +20,6 @@ from collections.abc import Sequence
 from backplane.wire.errors import LogReduceError
 from backplane.wire.zmq import Router
 from coordinator import log
-from coordinator.links import IDLE_S
 from coordinator.reach import reaches
 from coordinator.service import Coordinator
 
@@ -28,39 +28,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a coordinator. Returns its exit status."""
     args = _parser().parse_args(argv)
     try:
-        log.configure("debug" if args.verbose else None, default="none" if args.private else "info")
-        with contextlib.closing(Router()) as router:
-            router.bind(f"ipc://{os.path.abspath(args.socket)}")
-            asyncio.run(_serve(router, private=args.private))
+        if args.private:
+            _private(args.socket, args.log)
+        else:
+            from coordinator import daemon
+
+            daemon.run(settings(args), args.config)
     except (LogReduceError, ValueError) as exc:
         sys.stderr.write(f"coordinator: {exc}\n")
         return exc.exit_status if isinstance(exc, LogReduceError) else 2
     return 0
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a coordinator that is not private."""
+    parser.add_argument("--socket", metavar="PATH", help="listen on this path; its directory is 0700")
+    parser.add_argument("--listen", metavar="tcp://HOST:PORT", help="listen there too, for those with an allowed key")
+    parser.add_argument("--keys", metavar="DIR", help="directory of the keys")
+    parser.add_argument(
+        "--adhoc", action=argparse.BooleanOptionalAction, help="clients over TCP may name hosts that no table knows"
+    )
+    parser.add_argument("--idle", type=float, metavar="S", help="keep connections so long after their last query")
+    parser.add_argument("--config", metavar="FILE", help="instead of coordinator.toml")
+    parser.add_argument("-v", "--verbose", dest="log", action="store_const", const="debug", help="log everything")
+
+
+def settings(args: argparse.Namespace) -> dict[str, object]:
+    """What those options say, by the names of `coordinator.config`."""
+    return {name: getattr(args, name) for name in ("socket", "listen", "keys", "adhoc", "idle", "log")}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m coordinator", description="Relay between clients and providers.")
-    parser.add_argument("--socket", required=True, metavar="PATH", help="listen on this path; its directory is 0700")
+    add_arguments(parser)
     parser.add_argument("--private", action="store_true", help="end when standard input ends")
-    parser.add_argument("-v", "--verbose", action="store_true", help="log everything")
     return parser
 
 
-async def _serve(router: Router, *, private: bool) -> None:
+def _private(socket: str | None, level: str | None) -> None:
+    if socket is None:
+        raise ValueError("--private takes a --socket")
+    log.configure(level, default="none")
+    with contextlib.closing(Router()) as router:
+        router.bind(f"ipc://{os.path.abspath(socket)}")
+        asyncio.run(_serve(router))
+
+
+async def _serve(router: Router) -> None:
     stop = asyncio.Event()
-    _obey_signals(stop, private)
-    if private:
-        _hold_lease(stop)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    await Coordinator(router, reaches(), idle_s=None if private else IDLE_S).serve(stop)
-
-
-def _obey_signals(stop: asyncio.Event, private: bool) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     # The first Ctrl-C of a terminal means that the client should drain; it reaches the whole foreground group.
-    loop.add_signal_handler(signal.SIGINT, (lambda: None) if private else stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    _hold_lease(stop)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await Coordinator(router, reaches(), idle_s=None).serve(stop)
 
 
 def _hold_lease(stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from backplane.wire import codec, limits
 from backplane.wire.errors import ReachError
@@ -19,6 +20,7 @@ from coordinator import log, plan
 from coordinator.gate import Gate
 from coordinator.links import Link, Links, key_of
 from coordinator.relay import Client, Job, Relay
+from coordinator.story import Story
 from coordinator.table import Provider, ReachOptions
 
 
@@ -29,6 +31,7 @@ class Query:
         submit: what the client asked for.
         providers: its targets, each name once.
         done: called once when it is over.
+        story: is told what happens.
     """
 
     def __init__(
@@ -41,14 +44,20 @@ class Query:
         links: Links,
         numbers: Iterator[int],
         done: Callable[[Query], None],
+        story: Story,
     ) -> None:
         self.query = submit.query
+        self.title = submit.title
         self.client = client
         self._submit = submit
         self._options = options
         self._relay = relay
         self._links = links
         self._done = done
+        self._story = story
+        self._reserved = 0
+        #: Bytes that its jobs which are over have passed.
+        self._passed = 0
         self._gate = Gate(options.fanout)
         self._targets = {provider.name: _Target(self, _reached(provider, options), options) for provider in providers}
         self._jobs: dict[int, Job] = {}
@@ -62,7 +71,7 @@ class Query:
     def begin(self) -> None:
         """Tell the client whom it asks, and start connecting."""
         names = tuple(sorted(self._targets))
-        log.info("query submitted", query_id=self.query, title=self._submit.title, targets=len(names))
+        log.info("query submitted", query_id=self.query, user=self.client.user, title=self.title, targets=len(names))
         self.client.tell(Targets(query=self.query, payload=codec.pack(list(names))))
         wait_s = self._submit.wait_s
         if wait_s is None and not self._submit.follow:
@@ -87,6 +96,23 @@ class Query:
         finally:
             self._busy = False
 
+    def reserve(self, size: int) -> None:
+        """From now on its client may be granted so many bytes ahead for it, until it is over."""
+        self.client.reserved += size - self._reserved
+        self._reserved = size
+
+    def described(self) -> dict[str, Any]:
+        """What `ps` tells of it."""
+        return {
+            "id": self.query,
+            "user": self.client.user,
+            "title": self.title,
+            "age_s": round(self.now - self._began, 3),
+            "targets": len(self._targets),
+            "states": dict(Counter(self._plan.states().values())),
+            "bytes": self._passed + sum(job.passed for job in self._jobs.values()),
+        }
+
     def client_gone(self) -> None:
         """Its client is not there any more."""
         self.tell(plan.ClientGone(self.now))
@@ -98,10 +124,11 @@ class Query:
         self.tell(plan.Started(self.now, job.number, profile))
 
     def job_decided(self, job: Job, keep: bool) -> None:
+        self._log("filter decided", job, keep=keep)
         self.tell(plan.VerdictPassed(self.now, job.number, keep))
 
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
-        self._jobs.pop(job.number, None)
+        self._over(job.number)
         self._log("job ended", job, state=state, reason=reason, drained=drained, passed_bytes=job.passed)
         self.tell(plan.JobEnded(self.now, job.number, state, reason, drained))
 
@@ -109,7 +136,12 @@ class Query:
         self.tell(plan.CancelAsked(self.now, mode, number))
 
     def _log(self, event: str, job: Job, **fields: object) -> None:
-        log.debug(event, query_id=self.query, provider=job.link.provider.name, job=job.number, **fields)
+        self.tell_story(job.link.provider.name, event, job=job.number, **fields)
+
+    def tell_story(self, provider: str, event: str, **fields: object) -> None:
+        """A line for the log and for the story of a provider."""
+        log.debug(event, query_id=self.query, provider=provider, **fields)
+        self._story.add(provider, event, **fields)
 
     # What the plan orders.
 
@@ -151,7 +183,7 @@ class Query:
         )
 
     def _report(self, report: plan.Report) -> None:
-        log.debug("state", query_id=self.query, provider=report.provider, state=report.state, reason=report.reason)
+        self.tell_story(report.provider, "state", state=report.state, reason=report.reason)
         self.client.tell(
             State(
                 query=self.query,
@@ -180,6 +212,8 @@ class Query:
             target.disconnect(self._links)
         for number in list(self._jobs):
             self.drop(number)
+        self.reserve(0)
+        self._story.over = True
         states = dict(Counter(self._plan.states().values()))
         log.info("query over", query_id=self.query, states=states, took_s=round(self.now - self._began, 3))
         self._done(self)
@@ -187,7 +221,11 @@ class Query:
     def drop(self, number: int) -> None:
         """A job is over without an end."""
         self._relay.drop(number)
-        self._jobs.pop(number, None)
+        self._over(number)
+
+    def _over(self, number: int) -> None:
+        if job := self._jobs.pop(number, None):
+            self._passed += job.passed
 
     def drop_of(self, link: Link) -> None:
         """A link broke: its jobs are over."""
@@ -214,6 +252,7 @@ class _Target:
         links.unwatch(self._key, self)
 
     def link_trying(self, stage: str) -> None:
+        self._query.tell_story(self._name, "trying", stage=stage)
         self._query.tell(plan.LinkTrying(self._query.now, self._name, stage))
 
     def link_up(self, link: Link) -> None:
@@ -223,17 +262,19 @@ class _Target:
             self._query.tell(plan.LinkFailed(self._query.now, self._name, text, "refused", retry=False))
             return
         self.link = link
+        hello, python = link.hello, ".".join(map(str, link.hello.python))
+        self._query.tell_story(self._name, "link up", runner=link.level, python=python, host=hello.host, uid=hello.uid)
         self._query.tell(plan.LinkUp(self._query.now, self._name, link.level, link.hello.python))
 
     def link_failed(self, error: ReachError) -> None:
-        fields = {"reason": str(error), "may_retry": error.retry}
-        log.debug("not reached", query_id=self._query.query, provider=self._name, **fields)
+        self._query.tell_story(self._name, "not reached", reason=str(error), may_retry=error.retry)
         self._query.tell(plan.LinkFailed(self._query.now, self._name, str(error), error.state, error.retry))
 
     def link_lost(self, reason: str) -> None:
         if self.link:
             self._query.drop_of(self.link)
             self.link = None
+        self._query.tell_story(self._name, "link lost", reason=reason)
         self._query.tell(plan.LinkLost(self._query.now, self._name, reason))
 
     def link_quiet(self) -> None:

@@ -3,11 +3,12 @@
 Knows kinds, job numbers, and the few header fields that bound what is in flight. Opens no payload and holds no result.
 What a verdict or an end means is its `Query`'s business.
 
-Bounds. A job's frames that spend credit are at most what its client granted, and a client may grant at most
-`GRANT_BYTES` more than what has passed already; so what waits for a client that stopped reading is bounded by that,
-for each of its jobs. Kinds that spend no credit are rare, and counted all the same (`FREE_BYTES`). Beats with
-counters are passed on once a beat, the newest of each job, and only to a client that lives. Feeds are held to what
-the runner granted. A peer that goes over a bound is not slowed down but cut off: it does not keep to the protocol.
+Bounds. A job's frames that spend credit are at most what its client granted. A client may grant a job at most
+`GRANT_BYTES` more than what has passed already, and all its jobs together what was reserved when it submitted their
+queries; so what waits for a client that stopped reading is bounded. Kinds that spend no credit are rare, and counted
+all the same (`FREE_BYTES`). Beats with counters are passed on once a beat, the newest of each job, and only to a
+client that lives. Feeds are held to what the runner granted. A peer that goes over a bound is not slowed down but cut
+off: it does not keep to the protocol.
 """
 
 from __future__ import annotations
@@ -74,15 +75,29 @@ class Job:
 
 
 class Client:
-    """One peer of the router that has said hello: what is on its way to it, and when it was heard."""
+    """One peer of a router that has said hello: what is on its way to it, and when it was heard.
 
-    def __init__(self, peer: bytes, send: Callable[[bytes, Sequence[bytes]], bool]) -> None:
+    Args:
+        key: its public key if it came over TCP; None is this coordinator's own user.
+        user: what it is called.
+    """
+
+    def __init__(
+        self, peer: bytes, send: Callable[[bytes, Sequence[bytes]], bool], *, key: str | None = None, user: str = ""
+    ) -> None:
         self.peer = peer
+        self.key = key
+        self.user = user
+        #: Names this client's life, so that it is known when it comes back over another connection.
+        self.instance = ""
         self.inbox = codec.Inbox()
         self.gone = False
         #: Counts since its hello, for the log.
         self.frames = 0
         self.bytes = 0
+        #: What its queries may be granted ahead in all, and are, in bytes (docs/reference/frames.md, "Credit").
+        self.reserved = 0
+        self.ahead = 0
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
@@ -150,6 +165,7 @@ class Relay:
         job = self._jobs.pop(number, None)
         if job:
             job.client.forget(number)
+            job.client.ahead -= job.granted - job.passed
         return job
 
     def statistics(self) -> dict[str, int]:
@@ -177,6 +193,7 @@ class Relay:
                 if job.passed >= job.granted:
                     raise RemoteProtocolError(f"{job.passed} bytes of job {number}, which was granted {job.granted}")
                 job.passed += len(body)
+                job.client.ahead -= len(body)
                 job.client.put(body)
             elif kind == frames.BEAT:
                 job.client.beat(number, body)
@@ -255,7 +272,12 @@ def _grant(job: Job, granted: int) -> None:
         raise RemoteProtocolError(
             f"a credit of {granted - job.passed} bytes for job {job.number}: {GRANT_BYTES} at most"
         )
-    job.granted = max(job.granted, granted)
+    more = max(0, granted - job.granted)
+    client = job.client
+    if client.ahead + more > client.reserved:
+        raise RemoteProtocolError(f"{client.ahead + more} bytes of credit: {client.reserved} are this client's in all")
+    client.ahead += more
+    job.granted += more
 
 
 def _feed(job: Job, size: int) -> None:

@@ -8,23 +8,33 @@ client, not the service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
+import pwd
+import secrets
 import time
+import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from backplane.wire import codec, limits
 from backplane.wire.errors import RemoteProtocolError
 from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, Submit
+from backplane.wire.zmq import Message as Received
 from backplane.wire.zmq import Router
 from coordinator import log
 from coordinator.answers import Answers
 from coordinator.links import IDLE_S, Links, our_hello
+from coordinator.listing import Listing
 from coordinator.queries import Query
 from coordinator.reach.base import Reach
 from coordinator.relay import GONE_S, Client, Relay
+from coordinator.story import Stories
 from coordinator.table import Provider, ReachOptions
+from coordinator.terms import Terms, refuse_foreign, reserved
 from provider.runner import frames
 
 #: Peers that were told to go, and whose further messages are ignored. Bounded, since a peer may come back under a new
@@ -32,6 +42,8 @@ from provider.runner import frames
 BANNED: Final = 4096
 #: Providers of one query. Ten times the largest that this was measured with.
 MOST_TARGETS: Final = 100_000
+#: Said to a client that speaks of what we have never heard of. It says hello anew, or ends with this.
+RESTARTED: Final = "the coordinator was restarted"
 
 
 class Coordinator:
@@ -41,28 +53,55 @@ class Coordinator:
         router: bound already.
         reaches: by name; see `Provider.reach`.
         idle_s: how long a link without a job is kept; None as long as the coordinator lives.
+        guarded: a router for those who come over TCP.
+        allowed: names of their keys. One who is not in it any more is not served any more.
+        terms: what clients may ask for. It and ``allowed`` may be set anew at any time.
     """
 
-    def __init__(self, router: Router, reaches: Mapping[str, Reach], idle_s: float | None = IDLE_S) -> None:
-        self._router = router
+    def __init__(
+        self,
+        router: Router,
+        reaches: Mapping[str, Reach],
+        idle_s: float | None = IDLE_S,
+        *,
+        guarded: Router | None = None,
+        allowed: Mapping[str, str] | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        self.allowed = {} if allowed is None else allowed
+        self.terms = terms or Terms()
+        self._routers = [router, guarded] if guarded else [router]
         self._reaches = reaches
         self._idle_s = idle_s
+        self._instance = uuid.uuid4().hex
+        self._ending = False
+        self._stories = Stories()
+        self._none_left = asyncio.Event()
         self._clients: dict[bytes, Client] = {}
         self._banned: OrderedDict[bytes, None] = OrderedDict()
         self._queries: dict[tuple[bytes, str], Query] = {}
         self._relay = Relay()
         self._links: Links
         self._answers: Answers
-        self._numbers = itertools.count(1)
+        # Not from 1: what a client has on its way to a coordinator that was killed must mean nothing to the next one.
+        self._numbers = itertools.count(1 + secrets.randbelow(1 << 30))
 
-    async def serve(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set; then end every job and link, and return when nothing of them is left here."""
+    async def serve(self, stop: asyncio.Event, drain_s: float = 0.0) -> None:
+        """Serve until ``stop`` is set; then end every job and link, and return when nothing of them is left here.
+
+        Args:
+            drain_s: how long queries may take to hand over what they have before that.
+        """
         async with asyncio.TaskGroup() as tasks:
             self._links = Links(tasks, self._relay, self._reaches, self._idle_s)
             self._answers = Answers(tasks)
             self._answers.register("statistics", self._tell_statistics)
-            own = [tasks.create_task(self._receive()), tasks.create_task(self._pulse())]
+            Listing(self._queries, self._stories).register(self._answers)
+            own = [tasks.create_task(self._receive(number)) for number in range(len(self._routers))]
+            own.append(tasks.create_task(self._pulse()))
             await stop.wait()
+            if drain_s:
+                await self._drain(drain_s)
             for task in own:
                 task.cancel()
             await self._links.close()
@@ -75,17 +114,41 @@ class Coordinator:
     async def _tell_statistics(self, client: Client, said: object) -> dict[str, int]:
         return self.statistics()
 
-    async def _receive(self) -> None:
-        while True:
-            peer, bodies = await self._router.recv()
-            if peer not in self._banned:
-                self._received(peer, bodies)
+    async def _drain(self, drain_s: float) -> None:
+        """Take no new queries, let the running ones hand over what they have, and tell those that cannot."""
+        self._ending = True
+        log.info("draining", queries=len(self._queries))
+        for client in self._clients.values():
+            client.tell(Fault(code="ending", text="the coordinator is being ended, and so are its queries"))
+        for query in list(self._queries.values()):
+            query.cancel("drain")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                while self._queries:
+                    self._none_left.clear()
+                    await self._none_left.wait()
+        for query in self._queries.values():
+            query.client.tell(Fault(code="lost", text="the coordinator was ended"))
+            query.client.flush()
+        # What was told last is handed over in the next turn of the event loop.
+        await asyncio.sleep(0)
 
-    def _received(self, peer: bytes, bodies: list[bytes]) -> None:
+    async def _receive(self, number: int) -> None:
+        router, mark = self._routers[number], bytes([number])
+        while True:
+            message = await router.recv()
+            # Two routers may give two peers one name.
+            peer = mark + message.peer
+            if peer not in self._banned:
+                self._received(peer, message, router)
+
+    def _received(self, peer: bytes, message: Received, router: Router) -> None:
+        client = self._clients.get(peer) or self._stranger(peer, message, router)
+        bodies = message.bodies
         try:
-            client = self._clients.get(peer)
-            if client is None:
-                client = self._welcome(peer, bodies.pop(0))
+            self._check_key(client, message.user)
+            if peer not in self._clients:
+                self._welcome(client, bodies.pop(0))
             client.heard()
             for body in bodies:
                 kind, number = frames.peek(body)
@@ -94,38 +157,60 @@ class Coordinator:
                 else:
                     self._control(client, client.inbox.add(body))
         except (RemoteProtocolError, frames.FrameError, IndexError) as exc:
-            self._expel(peer, Fault(code="protocol", text=str(exc)))
+            self._expel(client, Fault(code="protocol", text=str(exc)))
 
-    def _welcome(self, peer: bytes, body: bytes) -> Client:
+    def _stranger(self, peer: bytes, message: Received, router: Router) -> Client:
+        def send(_: bytes, bodies: Sequence[bytes]) -> bool:
+            return router.send(message.peer, bodies)
+
+        user = self.allowed.get(message.user, "") if message.user else _own_name()
+        return Client(peer, send, key=message.user, user=user)
+
+    def _check_key(self, client: Client, key: str | None) -> None:
+        """A peer's name is its own choice; its key is not."""
+        if client.key != key:
+            raise RemoteProtocolError("this name is another client's")
+        if key is not None and key not in self.allowed:
+            raise RemoteProtocolError("this client's key is not allowed any more")
+
+    def _welcome(self, client: Client, body: bytes) -> None:
         """The handshake: a peer says hello before anything else, and hears ours."""
         kind, _ = frames.peek(body)
         if kind != frames.HELLO:
             # It has said hello to whoever listened here before us: ZeroMQ connects again by itself, and tells nobody.
-            raise RemoteProtocolError("the coordinator was started anew and knows nothing of this query: ask again")
+            raise RemoteProtocolError(RESTARTED)
         hello = codec.decode(body)
         if not isinstance(hello, Hello) or hello.role != "client":
             raise RemoteProtocolError("the first frame must be a client's hello")
-        client = Client(peer, self._router.send)
-        self._clients[peer] = client
+        for other in [other for other in self._clients.values() if hello.instance and other.key == client.key]:
+            if other.instance == hello.instance:
+                self._gone(other)  # it has come back over another connection
+        client.instance = hello.instance
+        self._clients[client.peer] = client
         self._hello(client, hello)
-        return client
 
     def _hello(self, client: Client, hello: Hello) -> None:
         if hello.oldest <= frames.VERSION <= hello.version:
-            client.tell(our_hello())
+            client.tell(replace(our_hello(), instance=self._instance))
             return
         text = f"this coordinator speaks protocol {frames.VERSION}, the client {hello.oldest} to {hello.version}"
-        self._expel(client.peer, Fault(code="version", text=text))
+        self._expel(client, Fault(code="version", text=text))
 
-    def _expel(self, peer: bytes, fault: Fault) -> None:
+    def _expel(self, client: Client, fault: Fault) -> None:
         """Tell a peer why, and nothing more."""
-        log.warning("client refused", code=fault.code, reason=fault.text[:300])
-        if client := self._clients.get(peer):
+        log.warning("client refused", user=client.user, code=fault.code, reason=fault.text[:300])
+        client.tell(fault)
+        client.flush()
+        if client.peer in self._clients:
             self._gone(client)
-        self._banned[peer] = None
+        self._banned[client.peer] = None
         if len(self._banned) > BANNED:
             self._banned.popitem(last=False)
-        self._router.send(peer, [codec.encode_one(fault)])
+
+    def revoke(self) -> None:
+        """``allowed`` has changed: whoever is not in it goes now, and not when it speaks next."""
+        for client in [each for each in self._clients.values() if each.key and each.key not in self.allowed]:
+            self._expel(client, Fault(code="policy", text="this client's key is not allowed any more"))
 
     def _control(self, client: Client, message: Message | None) -> None:
         """A client's frame about the link, or about a query as a whole."""
@@ -148,18 +233,44 @@ class Coordinator:
 
     def _submit(self, client: Client, submit: Submit) -> None:
         try:
-            providers, options = _asked(submit)
+            if self._ending:
+                raise ValueError("this coordinator is being ended and takes no new queries: ask again in a moment")
+            providers, options = _asked(submit, None if client.key is None else self.terms)
             if (client.peer, submit.query) in self._queries:
                 raise ValueError("a query of this id runs already")
+            need = reserved(len(providers))
+            self._check_room(client, need)
         except ValueError as exc:
             client.tell(Fault(code="usage", text=str(exc), query=submit.query))
             return
-        query = Query(submit, providers, options, client, self._relay, self._links, self._numbers, self._over)
+        story = self._stories.begin(submit.query, client.key)
+        query = Query(submit, providers, options, client, self._relay, self._links, self._numbers, self._over, story)
         self._queries[client.peer, submit.query] = query
+        query.reserve(need)
         query.begin()
 
     def _over(self, query: Query) -> None:
         self._queries.pop((query.client.peer, query.query), None)
+        if not self._queries:
+            self._none_left.set()
+
+    def _check_room(self, client: Client, more: int) -> None:
+        """Hold what a query may have granted ahead against the bounds.
+
+        Raises:
+            ValueError: it would go over one.
+        """
+        own = sum(each.reserved for each in self._clients.values() if each.key == client.key)
+        everyone = sum(each.reserved for each in self._clients.values())
+        for held, most, whose in (
+            (own, self.terms.client_bytes, "your queries"),
+            (everyone, self.terms.total_bytes, "the queries of all clients"),
+        ):
+            if most is not None and held + more > most:
+                raise ValueError(
+                    f"this query may have {more >> 20} MiB under way, {whose} {held >> 20} already, and this "
+                    f"coordinator holds {most >> 20} at most: ask fewer providers, or when others have ended"
+                )
 
     async def _pulse(self) -> None:
         loop = asyncio.get_running_loop()
@@ -183,8 +294,18 @@ class Coordinator:
             query.client_gone()
 
 
-def _asked(submit: Submit) -> tuple[list[Provider], ReachOptions]:
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, say
+        return str(os.getuid())
+
+
+def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], ReachOptions]:
     """Whom a submit asks, and how.
+
+    Args:
+        foreign: what its client may ask for, if it is not this coordinator's own user.
 
     Raises:
         ValueError: it does not say so; the message is for the user.
@@ -198,6 +319,8 @@ def _asked(submit: Submit) -> tuple[list[Provider], ReachOptions]:
     reach = payload.get("reach") or {}
     if type(reach) is not dict or not all(type(entry) is dict for entry in payload["entries"]):
         raise RemoteProtocolError("a submit whose entries or reach are no maps")
+    if foreign:
+        refuse_foreign(payload, foreign)
     providers = [Provider.from_wire(entry) for entry in payload["entries"]]
     if not 1 <= len(providers) <= MOST_TARGETS:
         raise ValueError(f"a query asks 1 to {MOST_TARGETS} providers, not {len(providers)}")

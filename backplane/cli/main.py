@@ -54,7 +54,15 @@ VERBS: dict[str, Verb] = {
     "providers": Verb("keep the table of providers"),
     "serve": Verb("be a resident provider"),
     "jail": Verb("make an account that can only read logs"),
-    "coordinator": Verb("run the daemon that a team shares"),
+    "coordinator": Verb(
+        "run the daemon that a team shares",
+        "backplane.cli.coordinator",
+        (
+            "logreduce coordinator",
+            "logreduce coordinator keys allow alice 'KEY'",
+            "logreduce coordinator --listen tcp://0.0.0.0:7070",
+        ),
+    ),
     "audit": Verb("list who asked what"),
     "version": Verb("print the version", "backplane.cli.version"),
 }

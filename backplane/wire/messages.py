@@ -34,6 +34,7 @@ class Hello(Message):
     uid: int = -1
     now: float = 0.0
     level: str | None = None
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,8 +81,10 @@ class Guard(NamedTuple):
 
 def new_pair() -> Pair:
     """A pair that nobody has."""
-    public, secret = zmq.curve_keypair()
-    return Pair(public.decode(), secret.decode())
+    while True:
+        public, secret = zmq.curve_keypair()
+        if not public.startswith(b"-"):  # on a command line it would be an option
+            return Pair(public.decode(), secret.decode())
 
 
 def pair_of(secret: str) -> Pair:

@@ -52,6 +52,7 @@ class Rig:
         self.sent: list[bytes] = []
         self.reachable = True
         self.client = Client(b"peer", self.send)
+        self.client.reserved = 1 << 30
         self.line, self.owner, self.relay = Line(), Owner(), Relay()
         self.link = cast(Link, self.line)
         self.job = Job(1, self.owner, self.client, self.link)
