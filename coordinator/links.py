@@ -353,6 +353,7 @@ class Links:
             async with gate.pass_through(account):
                 await link.open(reach)
             await link.await_hello()
+            gate.widen()
         except ReachError as exc:
             log.info("attempt failed", provider=link.provider.name, reason=str(exc))
             watchers = list(link.watchers)

@@ -18,7 +18,7 @@ async def turns() -> None:
 
 async def test_no_more_handshakes_than_the_fanout_at_a_time() -> None:
     """The others wait until one is done."""
-    gate, inside, most, go = Gate(3), 0, 0, asyncio.Event()
+    gate, inside, most, go = Gate(3, first=3), 0, 0, asyncio.Event()
 
     async def handshake() -> None:
         nonlocal inside, most
@@ -112,7 +112,7 @@ async def test_other_failures_do_not_count_as_refusals() -> None:
 
 async def test_a_fanout_of_refusals_at_once_is_no_more_than_ten() -> None:
     """Those under way count: a hundred hosts would have refused before the first of them was heard."""
-    gate, tried, go = Gate(100), 0, asyncio.Event()
+    gate, tried, go = Gate(100, first=100), 0, asyncio.Event()
 
     async def refused() -> None:
         nonlocal tried
@@ -133,7 +133,7 @@ async def test_a_fanout_of_refusals_at_once_is_no_more_than_ten() -> None:
 
 async def test_each_account_is_counted_by_itself() -> None:
     """Three logins of one query: the one that is let in goes on, and of the others ten hosts each are tried."""
-    gate, tried = Gate(100), {"good": 0, "bad": 0, "worse": 0}
+    gate, tried = Gate(100, first=100), {"good": 0, "bad": 0, "worse": 0}
 
     async def attempt(account: str) -> None:
         async with gate.pass_through(account):
@@ -148,7 +148,7 @@ async def test_each_account_is_counted_by_itself() -> None:
 
 async def test_hosts_that_hang_do_not_keep_an_account_waiting() -> None:
     """They have not come to authentication; the next ones may show whether the key is right."""
-    gate, inside, go = Gate(100, slow_s=0.0), 0, asyncio.Event()
+    gate, inside, go = Gate(100, slow_s=0.0, first=100), 0, asyncio.Event()
 
     async def hangs() -> None:
         nonlocal inside
@@ -161,4 +161,45 @@ async def test_hosts_that_hang_do_not_keep_an_account_waiting() -> None:
             tasks.create_task(hangs())
         await turns()
         assert inside == 30
+        go.set()
+
+
+async def test_the_gate_opens_as_runners_come_up() -> None:
+    """A few at first, so that the first answer does not wait for a whole fan-out of handshakes."""
+    gate, inside, go = Gate(8, first=2), 0, asyncio.Event()
+
+    async def handshake() -> None:
+        nonlocal inside
+        async with gate.pass_through(None):
+            inside += 1
+            await go.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(handshake())
+        await turns()
+        seen = [inside]
+        for _ in range(10):
+            gate.widen()
+            await turns()
+            seen.append(inside)
+        assert seen == [2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8]
+        go.set()
+
+
+async def test_the_gate_opens_also_where_the_first_hosts_hang() -> None:
+    """Nobody comes up, and nobody waits for that."""
+    gate, inside, go = Gate(8, first=2, first_s=0.0), 0, asyncio.Event()
+
+    async def hangs() -> None:
+        nonlocal inside
+        async with gate.pass_through(None):
+            inside += 1
+            await go.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(hangs())
+        await turns()
+        assert inside == 8
         go.set()
