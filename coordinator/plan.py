@@ -18,7 +18,7 @@ A provider of a query is in exactly one state:
                  unreachable, refused                                   JobEnded: done failed killed filtered_out ...
                                                                         LinkLost: lost
 
-* Live states are those of `LIVE`, all others have ended and never change again.
+* Live states are those of `LIVE`, all others have ended, and change only with the set of targets.
 * Every change of state is one `Report`, in the order of the changes. Nobody else says what state a provider is in.
 * ``connecting`` lasts through failures that another try may mend, with a pause that doubles and is jittered, until
   the query's wait is over; then the provider is ``unreachable`` for its last failure's reason, or for the stage in
@@ -31,6 +31,10 @@ A provider of a query is in exactly one state:
   the first byte.
 * A job that ends because it was asked to drain keeps its provider's state (``running`` is well when a following query
   ends).
+* The set of targets may change (`TargetsChanged`). Who joins begins like any other, with a wait of its own. Who leaves is
+  drained if its job runs, and is ``left`` when that has answered; if it had none, at once. One that leaves after having
+  ended keeps that state, unless it only says that nobody got there (``unreachable``, ``refused``): then it is ``left``
+  too, and the answer is complete without it. Who comes back begins anew, with a new job asked for as ``rejoined``.
 * A query is over (`Forget`) when no provider can say anything any more: each has ended or has been drained.
 
 Events about a provider or job that the plan does not know, or that has ended, do nothing: they crossed on their way.
@@ -52,6 +56,9 @@ RETRY_FIRST_S: Final = 0.5
 #: Longest pause. More would keep a host that came back waiting; less is noise in its logs.
 RETRY_MOST_S: Final = 15.0
 
+#: Why a provider has left.
+_LEFT: Final = "the provider table does not select it any more"
+
 
 # Events: what has happened. ``at`` is in seconds of any monotonic clock, always the same one.
 
@@ -69,6 +76,14 @@ class QuerySubmitted(Event):
 
     targets: tuple[str, ...]
     wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsChanged(Event):
+    """The table has changed: these are asked from now on, and those are asked no more."""
+
+    joined: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +263,13 @@ class _Target:
     level: str | None = None
     profile: str | None = None
     python: tuple[int, ...] = ()
-    #: It has ended or was drained: nothing changes it any more.
+    #: It has ended or was drained: nothing but coming back changes it any more.
     over: bool = False
+    #: It is asked no more, and its job has been told so; and it has come back before that had answered.
+    leaving: bool = False
+    returning: bool = False
+    #: What a start is asked for: ``ready``, or ``rejoined`` once it has been away.
+    reason: str = "ready"
 
 
 class Plan:
@@ -268,7 +288,10 @@ class Plan:
         #: Targets that are not over yet. Counted, since looking at each of ten thousand for each event would be
         #: quadratic.
         self._open = 0
+        self._wait_s: float | None = None
         self._deadline: float | None = None
+        #: The client wants no more: whoever comes now is not asked.
+        self._cancelled = False
         #: When to try again, soonest first. An entry whose target has another `retry_at` by now is void.
         self._retries: list[tuple[float, str]] = []
         self._woken_at: float | None = None
@@ -276,6 +299,7 @@ class Plan:
         self._out: list[Instruction] = []
         self._handlers: dict[type[Event], Callable[..., None]] = {
             QuerySubmitted: self._submitted,
+            TargetsChanged: self._changed,
             LinkTrying: self._trying,
             LinkUp: self._up,
             LinkFailed: self._failed,
@@ -311,10 +335,51 @@ class Plan:
     def _submitted(self, event: QuerySubmitted) -> None:
         self._targets = {name: _Target(name) for name in event.targets}
         self._open = len(self._targets)
-        self._deadline = None if event.wait_s is None else event.at + event.wait_s
+        self._wait_s = event.wait_s
+        self._wait_anew(event.at)
         for target in self._targets.values():
             self._report(target, "pending")
         self._out.extend(Connect(name) for name in self._targets)
+
+    def _changed(self, event: TargetsChanged) -> None:
+        joining = [] if self._cancelled else [name for name in event.joined if self._joins(name)]
+        if joining:
+            self._wait_anew(event.at)
+        for name in joining:
+            self._join(name)
+        for name in event.left:
+            if target := self._targets.get(name):
+                self._leave(target)
+
+    def _joins(self, name: str) -> bool:
+        """Whether a provider begins now; one that is still leaving does so when it has left."""
+        target = self._targets.get(name)
+        if target is not None and target.leaving:
+            target.returning = True
+        return target is None or target.over
+
+    def _join(self, name: str) -> None:
+        known = self._targets.get(name)
+        target = self._targets[name] = _Target(name)
+        if known is not None:
+            target.reason = "rejoined"
+        self._open += 1
+        self._report(target, "pending")
+        self._out.append(Connect(name))
+
+    def _leave(self, target: _Target) -> None:
+        target.returning = False
+        if target.leaving:
+            return
+        if target.over:
+            if target.state in ("unreachable", "refused"):
+                self._report(target, "left", _LEFT)
+        elif target.started:
+            target.leaving = True
+            self._out.append(CancelJob(target.job, "drain"))
+        else:
+            self._drop_job(target)
+            self._give_up(target, "left", _LEFT)
 
     def _trying(self, event: LinkTrying) -> None:
         target = self._connecting(event.provider)
@@ -334,7 +399,7 @@ class Plan:
         self._by_job[target.job] = target
         if target.state == "pending":
             self._report(target, "connecting")
-        self._out.append(AskStart(target.job, target.name))
+        self._out.append(AskStart(target.job, target.name, target.reason))
 
     def _failed(self, event: LinkFailed) -> None:
         target = self._connecting(event.provider)
@@ -352,6 +417,7 @@ class Plan:
         self._drop_job(target)
         if target.started:
             self._report(target, "lost", event.reason)
+            self._return(target, event.at)
         elif self._wait_is_over(event.at):
             self._give_up(target, "unreachable", event.reason)
         else:
@@ -384,7 +450,9 @@ class Plan:
         target = self._by_job.get(event.job)
         if target is None or not target.started:
             return
-        if event.drained:
+        if target.leaving and (event.drained or event.state in ("done", "left")):
+            self._report(target, "left", _LEFT)
+        elif event.drained:
             self._close(target)
         elif event.state in ENDED:
             self._report(target, event.state, event.reason)
@@ -392,6 +460,13 @@ class Plan:
             self._report(target, "failed", f"the runner ended its job in a state that we do not know: {event.state}")
         self._drop_job(target)
         self._out.append(Disconnect(target.name))
+        self._return(target, event.at)
+
+    def _return(self, target: _Target, at: float) -> None:
+        """What left may have come back while it was leaving."""
+        if target.returning and target.over and not self._cancelled:
+            self._wait_anew(at)
+            self._join(target.name)
 
     def _time(self, event: TimePassed) -> None:
         self._woken_at = None
@@ -409,6 +484,7 @@ class Plan:
                 self._out.append(Connect(name))
 
     def _cancel(self, event: CancelAsked) -> None:
+        self._cancelled |= not event.job
         chosen = self._targets.values() if not event.job else filter(None, [self._by_job.get(event.job)])
         for target in list(chosen):
             if target.over:
@@ -452,6 +528,9 @@ class Plan:
         self._by_job.pop(target.job, None)
         target.job = 0
 
+    def _wait_anew(self, at: float) -> None:
+        self._deadline = None if self._wait_s is None else at + self._wait_s
+
     def _wait_is_over(self, at: float) -> bool:
         return self._deadline is not None and at >= self._deadline
 
@@ -470,7 +549,7 @@ class Plan:
 
     def _report(self, target: _Target, state: str, reason: str | None = None) -> None:
         target.state = state
-        if state in ENDED:
+        if state in ENDED and not target.over:
             self._close(target)
         self._out.append(Report(target.name, state, reason, target.level, target.profile, target.python))
 

@@ -67,25 +67,38 @@ def unite(inventories: Iterable[tuple[str, Iterable[Provider]]], tell: Tell) -> 
     return table
 
 
-def choose(known: Mapping[str, Provider], wanted: Wanted, tell: Tell) -> dict[str, Provider]:
+def choose(
+    known: Mapping[str, Provider],
+    wanted: Wanted,
+    tell: Tell,
+    *,
+    strict: bool = True,
+    strangers: list[str] | None = None,
+) -> dict[str, Provider]:
     """The providers asked for, by name. Names that are not known become ssh destinations.
 
     Args:
         known: the table; it is what is asked for if neither names nor groups are.
         tell: takes a sentence on names that are not known, if any are.
+        strict: what names nobody is a slip of the pen; if not, it is nobody.
+        strangers: takes the names that are not known.
 
     Raises:
         UsageError: a set, a group, a pattern or a label makes no sense or does not exist, or nobody is left.
     """
     conditions = [term for text in wanted.labels for term in labels.terms(text)]
-    picked = _picked(known, wanted, tell)
-    labels.check_keys(conditions, known.values())
+    unknown = strangers if strangers is not None else []
+    picked = _picked(known, wanted, strict, unknown)
+    if known and unknown:
+        tell(f"in no inventory, so taken as ssh destinations: {_few(unknown)}")
+    if strict:
+        labels.check_keys(conditions, known.values())
     for text in wanted.without:
         for name in nodes.expand(text, globs=True):
             for each in _matching(name, picked) if nodes.is_glob(name) else (name,):
                 picked.pop(each, None)
     chosen = {name: p for name, p in picked.items() if all(term.admits(p.labels) for term in conditions)}
-    if not chosen:
+    if strict and not chosen:
         raise UsageError("these options select no provider: see -w, -x, -l, -g and the inventory")
     return chosen
 
@@ -96,25 +109,28 @@ def groups_of(provider: Provider) -> set[str]:
     return {text.strip() for text in texts} - {""}
 
 
-def _picked(known: Mapping[str, Provider], wanted: Wanted, tell: Tell) -> dict[str, Provider]:
+def _picked(known: Mapping[str, Provider], wanted: Wanted, strict: bool, unknown: list[str]) -> dict[str, Provider]:
     everybody = wanted.everything or not (wanted.names or wanted.groups)
     picked = dict(known) if everybody else {}
-    unknown: list[str] = []
     for text in wanted.names:
-        for name in nodes.expand(text, globs=bool(known)):
-            picked.update(_named(name, known, unknown))
+        for name in nodes.expand(text, globs=bool(known) or not strict):
+            picked.update(_named(name, known, strict, unknown))
     for text in wanted.groups:
-        for name in _members(text, known):
-            picked.update(_named(name, known, unknown))
-    if known and unknown:
-        tell(f"in no inventory, so taken as ssh destinations: {_few(unknown)}")
+        try:
+            members = _members(text, known)
+        except UsageError:
+            if strict:
+                raise
+            continue
+        for name in members:
+            picked.update(_named(name, known, strict, unknown))
     return picked
 
 
-def _named(name: str, known: Mapping[str, Provider], unknown: list[str]) -> dict[str, Provider]:
+def _named(name: str, known: Mapping[str, Provider], strict: bool, unknown: list[str]) -> dict[str, Provider]:
     if nodes.is_glob(name):
         found = _matching(name, known)
-        if not found:
+        if strict and not found:
             raise UsageError(f"{name!r} matches none of the {len(known)} names of the inventories")
         return {each: known[each] for each in found}
     if name not in known:

@@ -116,7 +116,9 @@ def _check_count(text: str, count: int) -> None:
 
 def _check(name: str, globs: bool) -> None:
     if is_glob(name) and not globs:
-        raise UsageError(f"{name!r}: patterns choose among the names of an inventory: name one with -i")
+        raise UsageError(
+            f"{name!r}: patterns choose among known names, and the table knows none: name an inventory with -i"
+        )
     if _PORT.fullmatch(name) and not is_glob(name):
         raise UsageError(f"{name!r}: a port is written in ssh_config (Port), or in an inventory as the label ssh_port")
     fault = checks.name_fault(_GLOB.sub("x", name))
