@@ -147,8 +147,8 @@ class Coordinator:
         bodies = message.bodies
         try:
             self._check_key(client, message.user)
-            if peer not in self._clients:
-                self._welcome(client, bodies.pop(0))
+            if peer not in self._clients and not self._welcome(client, bodies.pop(0)):
+                return
             client.heard()
             for body in bodies:
                 kind, number = frames.peek(body)
@@ -173,12 +173,13 @@ class Coordinator:
         if key is not None and key not in self.allowed:
             raise RemoteProtocolError("this client's key is not allowed any more")
 
-    def _welcome(self, client: Client, body: bytes) -> None:
-        """The handshake: a peer says hello before anything else, and hears ours."""
+    def _welcome(self, client: Client, body: bytes) -> bool:
+        """The handshake: a peer says hello before anything else, and hears ours. False if it does not."""
         kind, _ = frames.peek(body)
         if kind != frames.HELLO:
             # It has said hello to whoever listened here before us: ZeroMQ connects again by itself, and tells nobody.
-            raise RemoteProtocolError(RESTARTED)
+            self._expel(client, Fault(code="restarted", text=RESTARTED))
+            return False
         hello = codec.decode(body)
         if not isinstance(hello, Hello) or hello.role != "client":
             raise RemoteProtocolError("the first frame must be a client's hello")
@@ -188,6 +189,7 @@ class Coordinator:
         client.instance = hello.instance
         self._clients[client.peer] = client
         self._hello(client, hello)
+        return True
 
     def _hello(self, client: Client, hello: Hello) -> None:
         if hello.oldest <= frames.VERSION <= hello.version:
@@ -324,6 +326,8 @@ def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], Reach
     providers = [Provider.from_wire(entry) for entry in payload["entries"]]
     if not 1 <= len(providers) <= MOST_TARGETS:
         raise ValueError(f"a query asks 1 to {MOST_TARGETS} providers, not {len(providers)}")
+    without = payload.get("without") or ()
+    providers = [provider for provider in providers if provider.name not in without]
     names = [provider.name for provider in providers]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})

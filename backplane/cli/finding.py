@@ -1,6 +1,7 @@
 """Which coordinator to use: flag > LOGREDUCE_COORDINATOR > config > own live socket > private.
 
-Knows places (XDG) and the order of the contract. Connects to nothing, but for one probe of the user's own socket.
+Knows places (XDG), the order of the contract, and which keys go with a coordinator over TCP. Connects to nothing, but
+for one probe of the user's own socket.
 """
 
 from __future__ import annotations
@@ -9,71 +10,127 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from backplane.wire.errors import UsageError
+from backplane.client.place import Place
+from backplane.wire import places
+from backplane.wire.errors import NoCoordinator, UsageError
 from backplane.wire.unix import listens
+
+if TYPE_CHECKING:
+    from backplane.wire.zmq import Curve
 
 
 class Found(NamedTuple):
-    """``address`` None means a private coordinator; ``notice`` is for stderr."""
+    """``place`` None means a private coordinator; ``notice`` is for stderr."""
 
-    address: str | None
+    place: Place | None
     notice: str | None = None
 
+    @property
+    def address(self) -> str | None:
+        """The place's address."""
+        return self.place.address if self.place else None
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a coordinator."""
+
+def add_arguments(parser: argparse.ArgumentParser, *, private: bool = True) -> None:
+    """Add the options that choose a coordinator; ``private``: one of our own would do."""
     group = parser.add_argument_group("coordinator")
-    group.add_argument("--coordinator", metavar="ADDRESS", help="ipc:///path/to/coordinator.sock")
-    group.add_argument("--private", action="store_true", help="start one of our own, whatever else is configured")
+    group.add_argument("--coordinator", metavar="ADDRESS", help="ipc:///path/to/coordinator.sock or tcp://HOST:PORT")
+    group.add_argument("--server-key", metavar="KEY", help="the public key of a coordinator over TCP")
+    group.add_argument("--key", metavar="FILE", help="our own key there, as `coordinator keys new` made it")
+    if private:
+        group.add_argument("--private", action="store_true", help="start one of our own, whatever else is configured")
 
 
-def coordinator(flag: str | None, private: bool, environ: Mapping[str, str] = os.environ) -> Found:
+def coordinator(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Found:
     """The coordinator to use.
 
     Raises:
-        UsageError: the configuration file is broken, or an address is not ipc.
+        UsageError: the configuration file is broken, an address is none, or the keys for it are missing.
     """
-    if private:
+    if args.private:
         return Found(None)
-    named = flag or environ.get("LOGREDUCE_COORDINATOR") or _configured(environ)
+    config = _configured(environ)
+    named = args.coordinator or environ.get("LOGREDUCE_COORDINATOR") or _text(config, "coordinator", "coordinator")
     if named:
-        return Found(_checked(named))
-    own = _own_socket(environ)
-    if own and listens(own):
-        return Found(f"ipc://{own}", f"using the coordinator at {own} (--private starts one of our own)")
+        return Found(_place(named, args, config, environ))
+    own = str(places.socket(environ))
+    if listens(own):
+        return Found(Place(f"ipc://{own}"), f"using the coordinator at {own} (--private starts one of our own)")
     return Found(None)
 
 
-def _checked(address: str) -> str:
+def running(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Place:
+    """The coordinator that runs already, for those who ask about it.
+
+    Raises:
+        NoCoordinator: there is none.
+        UsageError: as `coordinator`.
+    """
+    args.private = False
+    found = coordinator(args, environ)
+    if found.place is None:
+        raise NoCoordinator(
+            f"no coordinator runs at {places.socket(environ)}: `logreduce coordinator` starts one, "
+            "and --coordinator names another"
+        )
+    return found.place
+
+
+def _place(address: str, args: argparse.Namespace, config: Mapping[str, Any], environ: Mapping[str, str]) -> Place:
     if address.startswith("/"):
-        return f"ipc://{address}"
-    if not address.startswith("ipc:///"):
-        raise UsageError(f"{address!r} is no coordinator's address: this version takes ipc:///path or /path")
-    return address
+        return Place(f"ipc://{address}")
+    if address.startswith("ipc:///"):
+        return Place(address)
+    if not (address.startswith("tcp://") and address.rpartition(":")[2].isdigit()):
+        raise UsageError(f"{address!r} is no coordinator's address: it is ipc:///path, /path or tcp://HOST:PORT")
+    known = config.get("coordinators", {})
+    known = known.get(address, {}) if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        raise UsageError(f"{_path(environ)}: coordinators.{address!r} must be a table with server_key and key")
+    return Place(address, _curve(address, args, known, environ))
 
 
-def _configured(environ: Mapping[str, str]) -> str | None:
-    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/nonexistent")) / ".config")
-    path = Path(home) / "logreduce" / "config.toml"
+def _curve(address: str, args: argparse.Namespace, known: Mapping[str, Any], environ: Mapping[str, str]) -> Curve:
+    # Here, since zmq takes a while to import and nobody over ipc needs it yet.
+    from backplane.wire.keys import read_pair
+    from backplane.wire.zmq import Curve, is_key
+
+    where = f'[coordinators."{address}"] in {_path(environ)}'
+    server = args.server_key or environ.get("LOGREDUCE_SERVER_KEY") or _text(known, "server_key", where)
+    file = args.key or environ.get("LOGREDUCE_KEY") or _text(known, "key", where)
+    if not server:
+        raise UsageError(f"{address} needs the coordinator's public key: --server-key, or server_key under {where}")
+    if not file:
+        raise UsageError(f"{address} needs a key of our own: --key FILE, or key under {where}")
+    if not is_key(server):
+        raise UsageError(f"the server key of {address} is no key: it has 40 characters, as `keys ls` there prints it")
+    return Curve(server, read_pair(Path(file).expanduser()))
+
+
+def _path(environ: Mapping[str, str]) -> Path:
+    return places.config(environ) / "config.toml"
+
+
+def _configured(environ: Mapping[str, str]) -> dict[str, Any]:
+    path = _path(environ)
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
-        return None
+        return {}
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{path}: cannot be read: {exc}") from exc
     import tomllib
 
     try:
-        address = tomllib.loads(text).get("coordinator")
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise UsageError(f"{path}: {exc}") from exc
-    if address is not None and not isinstance(address, str):
-        raise UsageError(f"{path}: coordinator must be a text, the address")
-    return address
 
 
-def _own_socket(environ: Mapping[str, str]) -> str | None:
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    return str(Path(runtime) / "logreduce" / "coordinator.sock") if runtime else None
+def _text(values: Mapping[str, Any], name: str, where: str) -> str | None:
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"config.toml: {name} must be a text (of {where})")
+    return value

@@ -46,9 +46,15 @@ VERBS: dict[str, Verb] = {
         "backplane.cli.check",
         ("logreduce check ./errors.py --set floor=400",),
     ),
-    "ps": Verb("list running queries"),
+    "ps": Verb(
+        "list running queries",
+        "backplane.cli.ps",
+        ("logreduce ps", "logreduce ps --story 1f2e3d4c5b6a web01"),
+    ),
     "attach": Verb("show a detached query's snapshots"),
-    "cancel": Verb("end running queries"),
+    "cancel": Verb(
+        "end running queries", "backplane.cli.cancel", ("logreduce cancel 1f2e", "logreduce cancel --all --abort")
+    ),
     "rm": Verb("remove a named query and its state"),
     "queries": Verb("list, show, sign and verify the library"),
     "providers": Verb("keep the table of providers"),

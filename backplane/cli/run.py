@@ -18,6 +18,7 @@ from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
+    from backplane.client.place import Place
     from backplane.client.private import Private
     from backplane.client.question import QueryQuestion
     from backplane.client.spec import Question
@@ -79,7 +80,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         for_s=args.for_s,
         wait_s=wait_s,
         filter_s=args.filter_timeout,
-        found=finding.coordinator(args.coordinator, args.private),
+        found=finding.coordinator(args),
         verbose=args.verbose,
     )
 
@@ -121,14 +122,14 @@ async def _asked(question: Question, selection: targets.Selection, plan: Plan) -
     from backplane.client.private import private_coordinator
 
     async with contextlib.AsyncExitStack() as stack:
-        where: str | Private | None = plan.found.address
+        where: Place | Private | None = plan.found.place
         if where is None:
             # Before the imports that asking needs, so that both take their time side by side.
             where = await stack.enter_async_context(private_coordinator(verbose=plan.verbose))
         return await _answered(where, question, selection, plan)
 
 
-async def _answered(where: str | Private, question: Question, selection: targets.Selection, plan: Plan) -> int:
+async def _answered(where: Place | Private, question: Question, selection: targets.Selection, plan: Plan) -> int:
     from backplane.cli.interrupts import Interrupts
     from backplane.client.session import open_session
     from backplane.client.spec import Options
@@ -144,7 +145,7 @@ async def _answered(where: str | Private, question: Question, selection: targets
         on_fault=show.fault,
     )
     entries = [provider.to_wire() for provider in selection.providers]
-    async with open_session(where) as session:
+    async with open_session(where, show.say) as session:
         run = session.ask(question, entries, selection.reach, options)
         with Interrupts(run.drain, show.say, show.out), show:
             async for snapshot in run.snapshots():

@@ -58,6 +58,11 @@ class Run:
         self._windows: dict[int, Window] = {}
         self._providers: dict[int, str] = {}
         self._live: set[int] = set()
+        #: What each live job was asked for with, and providers whose start is on its way or has been.
+        self._needs: dict[int, NeedStart] = {}
+        self._started: set[str] = set()
+        self._ends: dict[str, End] = {}
+        self._asking: dict[str, Any] = {}
         #: Values that are not whole yet; for its statistics.
         self.fragments = Fragments(limits.FRAGMENTS_BYTES)
         #: Providers that have ended: nothing that happens to the coordinator changes what is said of them.
@@ -83,14 +88,18 @@ class Run:
             coverage_full=self._options.coverage_full,
         )
         self._reducing = Reducing(answer, self._outcome, self._failed)
-        payload = codec.pack({"entries": list(providers), "select": None, "reach": dict(reach)})
+        self._asking = {"entries": list(providers), "select": None, "reach": dict(reach)}
+        self._submit()
+
+    def _submit(self) -> None:
+        """Ask for all who have not ended."""
         self._send(
             Submit(
                 query=self.query_id,
                 title=self._question.title,
                 follow=self._question.endless,
                 wait_s=self._options.wait_s,
-                payload=payload,
+                payload=codec.pack(self._asking | {"without": sorted(self._over)}),
             )
         )
 
@@ -150,15 +159,44 @@ class Run:
         except TimeoutError:
             self._finished.set()
 
-    def lose(self, reason: str) -> None:
-        """The coordinator is gone: what has not ended never will. The answer keeps the states that are final."""
+    def broken(self, reason: str) -> None:
+        """The link to the coordinator broke: who had started there is lost, since nobody may start it twice."""
         if self._finished.is_set():
             return
-        asked = set(self._providers.values())
+        if self._feeder:
+            self._feeder.close()
+            self._feeder = None
+        for job in list(self._live):
+            self._ended(job)
+        for name in sorted(self._started - self._over):
+            # An end is followed by its state; where the break came between the two, the end says what it would be.
+            end = self._ends.get(name)
+            if end and end.state in ENDED:
+                self._put_state(name, end.state, end.reason)
+            else:
+                self._put_state(name, "lost", reason)
+        if self._draining:
+            self.lose(reason)
+
+    def again(self) -> None:
+        """There is a coordinator again, which knows nothing of this query: ask it for those who have not started."""
+        if set(self._names) - self._over and not self._finished.is_set():
+            self._submit()
+
+    def lose(self, reason: str) -> None:
+        """The coordinator is gone for good: what has not ended never will. States that are final stay."""
+        if self._finished.is_set():
+            return
+        draining, self._draining = self._draining, False
+        self.broken(reason)
+        self._draining = draining
         for name in sorted(set(self._names) - self._over):
-            state = "lost" if name in asked else "unreachable"
-            self.reducing.put(name, State(query=self.query_id, provider=name, state=state, reason=reason), 0)
+            self._put_state(name, "unreachable", reason)
         self._finished.set()
+
+    def _put_state(self, name: str, state: str, reason: str | None) -> None:
+        self._over.add(name)
+        self.reducing.put(name, State(query=self.query_id, provider=name, state=state, reason=reason), 0)
 
     async def close(self, join_s: float) -> None:
         """End the reducer's thread and the feeder."""
@@ -215,6 +253,7 @@ class Run:
     def _ended(self, job: int) -> None:
         """Nothing more comes of a job."""
         self._live.discard(job)
+        self._needs.pop(job, None)
         self._retire(job)
         crowded = self.fragments.crowded
         self.fragments.forget(job)
@@ -228,6 +267,7 @@ class Run:
         size = max(size, len(getattr(message, "payload", b"")))
         self.reducing.put(provider, message, size)
         if isinstance(message, End):
+            self._ends[provider] = message
             self._ended(job)
             if message.drained:
                 self._over.add(provider)
@@ -246,10 +286,14 @@ class Run:
         self._providers[need.job] = need.provider
         self._windows[need.job] = Window(limits.job_credit(len(self._names)))
         self._live.add(need.job)
+        self._needs[need.job] = need
         self.reducing.put(need.provider, need, 0)
 
     def _start(self, begin: Begin) -> None:
         need = begin.need
+        if self._needs.get(need.job) is not need:
+            return  # it was of a link that broke meanwhile
+        self._started.add(need.provider)
         ready = Ready(need.provider, need.python, need.labels)
         self._send(
             Start(
@@ -285,7 +329,8 @@ class Run:
             self._windows[instruction.job].applied = instruction.seq
         elif isinstance(instruction, (Restart, Stop)):
             # Exact resume asks for a new job after a `Restart`; until it is here, both end the provider as lost.
-            self._send(Cancel(job=instruction.job, mode="abort"))
+            if instruction.job in self._live:
+                self._send(Cancel(job=instruction.job, mode="abort"))
         else:
             self.drain()
 

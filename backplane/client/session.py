@@ -2,6 +2,11 @@
 
 Knows the link: the version handshake, beats both ways, and which run a frame belongs to (a frame's job was given to
 one run by `need_start`; a frame of the link itself names its query). What a frame means is the run's business.
+
+A coordinator that is not ours may be killed and started anew, or the way to it may break. ZeroMQ would connect again
+and tell nobody, so a link ends when the other side says that it does not know us, or says nothing for a lease. Then a
+new one is made, under a new name, so that nothing that was on its way to the old one can mean anything to the new; and
+each run asks again for those who had not started (`Run.again`).
 """
 
 from __future__ import annotations
@@ -13,9 +18,10 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final
 
+from backplane.client.place import Place
 from backplane.client.private import Private, private_coordinator
 from backplane.client.reducing import JOIN_S
 from backplane.client.run import Run
@@ -26,13 +32,28 @@ from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, Ne
 from backplane.wire.zmq import Dealer
 from provider.runner import frames
 
+#: How long a coordinator may take to come back: a daemon that is restarted with its host's load does in seconds.
+ATTACH_S: Final = 30.0
+_ATTACH_PAUSE_S: Final = 0.2
+
 
 class Session:
-    """Use `open_session`. Statistics and runs are public; everything else goes through `ask`."""
+    """Use `open_session`. Statistics and runs are public; everything else goes through `ask`.
 
-    def __init__(self, dealer: Dealer, tasks: asyncio.TaskGroup) -> None:
+    Args:
+        place: where to attach again; None for a private coordinator, which does not come back.
+        notice: called with a sentence for the user.
+    """
+
+    def __init__(
+        self, dealer: Dealer, tasks: asyncio.TaskGroup, place: Place | None, notice: Callable[[str], None]
+    ) -> None:
         self._dealer = dealer
         self._tasks = tasks
+        self._place = place
+        self._notice = notice
+        self._instance = uuid.uuid4().hex
+        self._apart = False
         self._inbox = codec.Inbox()
         self._runs: dict[str, Run] = {}
         self._jobs: dict[int, Run] = {}
@@ -73,8 +94,8 @@ class Session:
             UsageError: the coordinator answers that it cannot be done, in one sentence.
             NoCoordinator: no answer in time, or the session is broken.
         """
-        if self._lost:
-            raise NoCoordinator(self._lost)
+        if self._lost or self._apart:
+            raise NoCoordinator(self._lost or "the coordinator is away")
         number = self._asked = self._asked + 1
         future = self._answers[number] = asyncio.get_running_loop().create_future()
         self.send(Ask(id=number, what=what, payload=codec.pack(said)))
@@ -96,8 +117,8 @@ class Session:
             future.set_result(codec.unpack(told.payload))
 
     def send(self, message: Message) -> None:
-        """Send one message, whole."""
-        if self._lost is None:
+        """Send one message, whole. While there is nobody to send it to it is dropped: runs ask again."""
+        if self._lost is None and not self._apart:
             self._dealer.send(list(codec.encode(message)))
 
     async def close(self, join_s: float) -> None:
@@ -118,25 +139,25 @@ class Session:
         self._jobs.pop(job, None)
         self._inbox.forget(job)
 
-    async def handshake(self) -> None:
-        """Exchange hellos.
+    async def handshake(self, dealer: Dealer) -> None:
+        """Exchange hellos over a new connection.
 
         Raises:
             NoCoordinator: no answer, or it speaks another version of the protocol.
         """
-        self.send(
-            Hello(
-                role="client",
-                python=tuple(sys.version_info[:3]),
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                uid=os.getuid(),
-                now=time.time(),
-            )
+        hello = Hello(
+            role="client",
+            python=tuple(sys.version_info[:3]),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            uid=os.getuid(),
+            now=time.time(),
+            instance=self._instance,
         )
+        dealer.send([codec.encode_one(hello)])
         try:
             async with asyncio.timeout(limits.HELLO_S):
-                first = self._inbox.add((await self._dealer.recv())[0])
+                first = self._inbox.add((await dealer.recv())[0])
         except TimeoutError:
             raise NoCoordinator(f"the coordinator did not answer within {limits.HELLO_S:.0f} s") from None
         if isinstance(first, Fault):
@@ -149,11 +170,14 @@ class Session:
             )
 
     async def receive(self) -> None:
-        """Hand on what arrives, until cancelled."""
-        while True:
-            for body in await self._dealer.recv():
-                self._heard = time.monotonic()
-                self._dispatch(body)
+        """Hand on what arrives, until cancelled or lost."""
+        while self._lost is None:
+            try:
+                for body in await self._dealer.recv():
+                    self._heard = time.monotonic()
+                    self._dispatch(body)
+            except NoCoordinator:  # it was closed, which `_break` does
+                await self._attach()
 
     async def beat(self) -> None:
         """Beat, and notice when the other side does not."""
@@ -161,7 +185,61 @@ class Session:
             await asyncio.sleep(limits.BEAT_S)
             self.send(Beat(now=time.time()))
             if time.monotonic() - self._heard > limits.LEASE_S:
-                self.lose(f"the coordinator was silent for {limits.LEASE_S:.0f} s")
+                self._break(f"the coordinator was silent for {limits.LEASE_S:.0f} s")
+
+    def _break(self, reason: str) -> None:
+        """The link is of no use any more."""
+        if self._place is None:
+            self.lose(reason)
+            return
+        if self._apart or self._lost:
+            return
+        self._apart = True
+        self._notice(f"{reason}: attaching again")
+        self._jobs.clear()
+        self._inbox = codec.Inbox()
+        self._give_up_asking(reason)
+        for run in self._runs.values():
+            run.broken(reason)
+        self._dealer.close(0)
+
+    async def _attach(self) -> None:
+        """Make a new link, and ask again for what had not started."""
+        why = "it does not come back"
+        deadline = time.monotonic() + ATTACH_S
+        while self._apart and time.monotonic() < deadline:
+            try:
+                self._dealer = await self._connected()
+                self._apart = False
+            except NoCoordinator as exc:
+                why = str(exc)
+                await asyncio.sleep(_ATTACH_PAUSE_S)
+        if self._apart:
+            self.lose(f"the coordinator is gone: {why}")
+            return
+        self._heard = time.monotonic()
+        for run in list(self._runs.values()):
+            run.again()
+
+    async def _connected(self) -> Dealer:
+        assert self._place is not None
+        dealer = Dealer()
+        try:
+            await dealer.connect(self._place.address, curve=self._place.curve)
+            await self.handshake(dealer)
+        except BaseException:
+            dealer.close(0)
+            raise
+        return dealer
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self._dealer.close()
+
+    def _give_up_asking(self, reason: str) -> None:
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(NoCoordinator(reason))
 
     def lose(self, reason: str) -> None:
         """The coordinator is gone: every provider that has not ended is lost, and every run knows."""
@@ -169,9 +247,7 @@ class Session:
             self._lost = reason
             for run in self._runs.values():
                 run.lose(reason)
-            for future in self._answers.values():
-                if not future.done():
-                    future.set_exception(NoCoordinator(reason))
+            self._give_up_asking(reason)
 
     def _dispatch(self, body: bytes) -> None:
         try:
@@ -185,10 +261,14 @@ class Session:
         elif isinstance(message, NeedStart) and (run := self._runs.get(message.query)):
             self._jobs[message.job] = run
             run.arrived(job, kind, message, 0)
+        elif isinstance(message, Fault) and message.code in ("ending", "cancelled"):
+            self._notice(message.text)
         elif isinstance(message, (State, Targets, Fault)) and (run := self._runs.get(message.query or "")):
             run.about(message)
         elif isinstance(message, Told):
             self._told(message)
+        elif isinstance(message, Fault) and message.code == "restarted":
+            self._break(message.text)
         elif isinstance(message, Fault):
             self.lose(message.text)
         # Anything else belongs to a run that has been released while it was under way.
@@ -208,12 +288,15 @@ class Session:
 
 
 @contextlib.asynccontextmanager
-async def open_session(where: str | Private | None = None) -> AsyncIterator[Session]:
+async def open_session(
+    where: str | Place | Private | None = None, notice: Callable[[str], None] = lambda text: None
+) -> AsyncIterator[Session]:
     """A session.
 
     Args:
-        where: a coordinator's address, or a private one that somebody has started; None starts one that lives as long
-            as the session.
+        where: a coordinator's address, with keys or without, or a private one that somebody has started; None starts
+            one that lives as long as the session.
+        notice: called with sentences for the user, about the coordinator.
 
     Raises:
         NoCoordinator: it could not be started or reached.
@@ -224,15 +307,17 @@ async def open_session(where: str | Private | None = None) -> AsyncIterator[Sess
         private = where if isinstance(where, Private) else None
         if private:
             await private.ready()
+        place = Place(where) if isinstance(where, str) else where if isinstance(where, Place) else Place(where.address)
         dealer = Dealer()
         stack.callback(dealer.close)
-        await dealer.connect(where.address if isinstance(where, Private) else where)
+        await dealer.connect(place.address, curve=place.curve)
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
-            session = Session(dealer, tasks)
+            session = Session(dealer, tasks, None if private else place, notice)
+            stack.callback(session.hang_up)
             own: list[asyncio.Task[None]] = []
             try:
-                await session.handshake()
+                await session.handshake(dealer)
                 own += [tasks.create_task(session.receive()), tasks.create_task(session.beat())]
                 if private:
                     own.append(tasks.create_task(session.watch(private)))

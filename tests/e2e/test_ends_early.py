@@ -174,7 +174,7 @@ def test_a_coordinator_that_is_gone_ends_its_queries_with_what_they_have(tmp_pat
     row = last["coverage"]["providers"]["local"]
     assert (row["state"], row["reason"]) == (
         "lost",
-        "the coordinator was started anew and knows nothing of this query: ask again",
+        "the coordinator was restarted",
     )
 
 

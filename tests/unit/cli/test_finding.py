@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import socket
 from pathlib import Path
 
 import pytest
 
-from backplane.cli.finding import coordinator
+from backplane.cli import finding
 from backplane.wire.errors import UsageError
+from backplane.wire.keys import Keys
+from backplane.wire.zmq import new_pair
+
+
+def coordinator(flag: str | None, private: bool, environ: dict[str, str], *more: str) -> finding.Found:
+    """What is found with these options."""
+    parser = argparse.ArgumentParser()
+    finding.add_arguments(parser)
+    argv = [*(["--coordinator", flag] if flag else []), *(["--private"] if private else []), *more]
+    return finding.coordinator(parser.parse_args(argv), environ)
 
 
 @pytest.fixture
@@ -54,9 +65,9 @@ def test_private_beats_all(environ: dict[str, str]) -> None:
     assert coordinator("ipc:///flag", True, environ).address is None
 
 
-@pytest.mark.parametrize("address", ["tcp://host:1", "host", "ipc://relative"])
+@pytest.mark.parametrize("address", ["tcp://host", "host", "ipc://relative"])
 def test_refuses_other_addresses(address: str) -> None:
-    """An address that is not ipc is refused with the forms that would do."""
+    """What is no address is refused with the forms that would do."""
     with pytest.raises(UsageError, match="ipc:///path"):
         coordinator(address, False, {})
 
@@ -68,3 +79,32 @@ def test_broken_configuration(environ: dict[str, str], text: str, tmp_path: Path
     (tmp_path / "logreduce" / "config.toml").write_text(text)
     with pytest.raises(UsageError, match=r"config\.toml"):
         coordinator(None, False, environ)
+
+
+def test_tcp_needs_both_keys(tmp_path: Path) -> None:
+    """Without the server's, then without our own: each is a sentence that says where it could stand."""
+    address, server = "tcp://host:7070", new_pair().public
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    with pytest.raises(UsageError, match=r"--server-key, or server_key under .coordinators\."):
+        coordinator(address, False, environ)
+    with pytest.raises(UsageError, match="--key FILE"):
+        coordinator(address, False, environ, "--server-key", server)
+    with pytest.raises(UsageError, match="is no key"):
+        coordinator(address, False, environ, "--server-key", "short", "--key", "x")
+
+
+def test_keys_come_from_the_configuration(tmp_path: Path) -> None:
+    """By address; and what is found shows no secret."""
+    pair, path = Keys(tmp_path / "keys").new("me")
+    server = new_pair().public
+    (tmp_path / "logreduce").mkdir()
+    keys = f"server_key = '{server}'\nkey = '{path}'\n"
+    text = f'coordinator = "tcp://host:7070"\n[coordinators."tcp://host:7070"]\n{keys}'
+    (tmp_path / "logreduce" / "config.toml").write_text(text)
+    found = coordinator(None, False, {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert found.place and found.place.curve
+    assert (found.place.curve.server, found.place.curve.own) == (server, pair)
+    assert pair.secret not in repr(found)
+    path.chmod(0o644)
+    with pytest.raises(UsageError, match="mode 0600"):
+        coordinator(None, False, {"XDG_CONFIG_HOME": str(tmp_path)})
