@@ -46,7 +46,7 @@ def summary(query: Query) -> dict[str, str]:
     """What a query asks, for people."""
     return {
         "title": query.title,
-        "sources": ", ".join(query.sources) or "none: `def map():` reads what it likes",
+        "sources": ", ".join(query.sources) or "none: `map` reads what it likes",
         "parameters": ", ".join(f"{name} = {shown(value)}" for name, value in query.params.items()) or "none",
         "ships": _ships(query),
         "reduce": _reduce(query),
@@ -62,7 +62,13 @@ def shown(value: object) -> str:
 
 def _ships(query: Query) -> str:
     parts = [("filter", query.filter_source), ("map", query.map_source)]
-    return ", ".join(f"{name}: {lines(text)} lines" for name, text in parts if text)
+    return ", ".join(f"{name}: {lines(text)} lines{runs(query, name)}" for name, text in parts if text)
+
+
+def runs(query: Query, name: str) -> str:
+    """What runs a script that is no Python, as the end of a phrase."""
+    argv = (query.programs or {}).get(name)
+    return f" for {' '.join(argv)}" if argv else ""
 
 
 def _reduce(query: Query) -> str:
@@ -101,7 +107,7 @@ def document(query: Query) -> dict[str, Any]:
         "parameters": values,
         "secret": list(query.secret),
         "ships": {
-            name: {"lines": lines(text)}
+            name: {"lines": lines(text), "runs": list((query.programs or {}).get(name, ["python3"]))}
             for name, text in (("filter", query.filter_source), ("map", query.map_source))
             if text
         },

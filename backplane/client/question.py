@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backplane.client.spec import Ready
+from backplane.client.spec import Ready, Work
 from backplane.query.model import Query
 from backplane.reduce import folds
+from backplane.wire.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class QueryQuestion:
         limit_rows: most rows of a query without a reduce; None for the default.
         limit_bytes: most bytes of them.
         by_host: a row per provider and key.
+
+    Raises:
+        UsageError: the query cannot be split by host.
     """
 
     query: Query
@@ -32,6 +36,12 @@ class QueryQuestion:
     limit_rows: int | None = None
     limit_bytes: int | None = None
     by_host: bool = False
+
+    def __post_init__(self) -> None:
+        if self.by_host and self.query.reduction.kind == "program":
+            raise UsageError(
+                "--by-host: a reduce that is a program is told the provider of each value, and splits by it itself"
+            )
 
     @property
     def name(self) -> str:
@@ -54,6 +64,11 @@ class QueryQuestion:
         """Its rows are lines in the order of arrival, not groups."""
         return self.query.reduction.kind == "stream"
 
+    @property
+    def work(self) -> Work:
+        limits = {"file_mb": self.query.file_mb} if self.query.file_mb else {}
+        return Work(self.query.body, self.query.guard, limits)
+
     def fold(self) -> folds.Fold:
         reduction = self.query.reduction
         return folds.make(
@@ -61,6 +76,8 @@ class QueryQuestion:
             aggregates=reduction.aggregates,
             function=reduction.function,
             factory=reduction.factory,
+            argv=reduction.argv,
+            name=reduction.path or "reduce",
             limit=self.limit_rows,
             most_bytes=self.limit_bytes,
             by_host=self.by_host,

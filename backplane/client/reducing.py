@@ -46,7 +46,7 @@ class Reducing:
     """Applies messages to an answer in order, and takes snapshots between two of them.
 
     Args:
-        answer: touched by this object's thread only, from now on.
+        answer: touched by this object's thread only, from now on, which closes it.
         outcome: called in the event loop; a failure of the user's reduce arrives as ``failed``.
         failed: called in the event loop with what the answer raised, after which nothing more is applied.
     """
@@ -114,6 +114,7 @@ class Reducing:
         for _, future in asked:
             if not future.done():
                 future.set_exception(_closed())
+        self._answer.interrupt()
         await asyncio.to_thread(self._thread.join, join_s)
 
     def _work(self) -> None:
@@ -122,6 +123,8 @@ class Reducing:
                 pass
         except BaseException as exc:  # a user's reduce may raise anything, and the loop must hear of it
             self._post(self._fail, exc)
+        finally:
+            self._answer.close()
 
     def _fail(self, exc: BaseException) -> None:
         """In the loop: nobody waits for a thread that has ended."""

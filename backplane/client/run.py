@@ -291,6 +291,7 @@ class Run:
 
     def _start(self, begin: Begin) -> None:
         need = begin.need
+        work = self._question.work
         if self._needs.get(need.job) is not need:
             return  # it was of a link that broke meanwhile
         self._started.add(need.provider)
@@ -301,8 +302,10 @@ class Run:
                 epoch=begin.epoch,
                 query=self.query_id,
                 granted=self._windows[need.job].granted,
+                body=work.body,
                 filter_s=self._options.filter_s,
-                limits=dict(self._options.limits),
+                guard=work.guard,
+                limits={**work.limits, **self._options.limits},
                 feed=self._question.feed,
                 payload=codec.pack(self._question.body(ready, begin.positions)),
             )

@@ -22,6 +22,21 @@ class Ready:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a start says of a job.
+
+    Attributes:
+        body: the kind of the payload.
+        guard: it may start processes.
+        limits: those that it needs beyond the usual ones.
+    """
+
+    body: str = "script"
+    guard: bool = True
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
 class Question(Protocol):
     """What is asked."""
 
@@ -44,6 +59,10 @@ class Question(Protocol):
     @property
     def feed(self) -> bool:
         """It reads this machine's standard input."""
+
+    @property
+    def work(self) -> Work:
+        """What its jobs are, as their runners must know without opening a payload."""
 
     def fold(self) -> Fold:
         """A new, empty fold for what it emits."""

@@ -11,19 +11,24 @@ import itertools
 import sys
 import traceback
 import types
+from pathlib import Path
 from typing import Any, Final
 
 from backplane.query.model import Reduction
 from backplane.query.near import did_you_mean, listed
 from backplane.query.problems import Problems
+from backplane.query.programs import at_home
 from backplane.query.rules import OWN, shadowed_builtins
 from backplane.query.scope import Module
 from backplane.query.settings import line_of, node_of
 from backplane.query.slice import cut
+from backplane.wire.errors import QueryError
 from provider.runner.aggregates import AGGREGATES
 
 STREAM: Final = Reduction("stream")
-_FORMS: Final = "the name of an aggregate, a list of names, `def reduce(a, b):` or `class Reduce:`"
+_FORMS: Final = (
+    "the name of an aggregate, a list of names, an executable's path, `def reduce(a, b):` or `class Reduce:`"
+)
 #: Each loaded file gets a module of its own; the number keeps two files of one name apart.
 _numbers = itertools.count(1)
 
@@ -43,17 +48,31 @@ def reduction(module: Module, problems: Problems) -> Reduction | None:
         return None
     value = node_of(module, name)
     if isinstance(value, (ast.Constant, ast.List, ast.Tuple)):
-        return _named(value, node.lineno, problems)
+        return _named(value, node.lineno, problems, Path(module.file).parent)
     return _executed(module, name, problems)
 
 
-def _named(value: ast.expr, line: int, problems: Problems) -> Reduction | None:
+def program(path: Path, line: int | None, problems: Problems) -> Reduction | None:
+    """The reduction by an executable of this machine."""
+    try:
+        return Reduction("program", argv=at_home(path), path=str(path), line=line)
+    except QueryError as exc:
+        if line is None:
+            problems.refuse(exc)
+        else:
+            problems.wrong(f"`reduce`: {exc}", line)
+        return None
+
+
+def _named(value: ast.expr, line: int, problems: Problems, folder: Path) -> Reduction | None:
     try:
         said = ast.literal_eval(value)
     except (ValueError, TypeError):
         said = None
     if said is None and isinstance(value, ast.Constant):
         return STREAM
+    if isinstance(said, str) and "/" in said:
+        return program(folder / Path(said).expanduser(), line, problems)
     names = [said] if isinstance(said, str) else said
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         problems.wrong(f"`reduce` is {_FORMS}, not {ast.unparse(value)}", line)
@@ -72,7 +91,7 @@ def _named(value: ast.expr, line: int, problems: Problems) -> Reduction | None:
 
 def _unknown(name: str) -> str:
     if "/" in name:
-        return f"`reduce`: an executable ({name!r}) is not in this version; it is {_FORMS}"
+        return f"`reduce`: an executable ({name!r}) stands alone and not in a list"
     if name.partition("(")[0] in _LATER:
         return f"`reduce`: the aggregate {name!r} is not in this version; there are {listed(AGGREGATES)}"
     near = did_you_mean(name, AGGREGATES) or f"; there are {listed(AGGREGATES)}"

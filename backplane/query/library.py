@@ -21,15 +21,16 @@ _PACKAGE: Final = Path(backplane.__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A query file's text. ``file`` is as the user named it, or the library's path."""
+    """A query file's text. ``file`` is as the user named it, or the library's path; ``folder``: that is a folder."""
 
     name: str
     file: str
     text: str
+    folder: bool = False
 
 
 def find(query: str) -> Found:
-    """The file that a QUERY names: with ``/`` or ``.py`` a path, otherwise a name of the library.
+    """The file or folder that a QUERY names: with ``/`` or ``.py`` a path, otherwise a name of the library.
 
     Raises:
         UsageError: there is none, it cannot be read, or it is a form that comes later.
@@ -39,6 +40,8 @@ def find(query: str) -> Found:
     if not is_file and ("|" in query or any(char.isspace() for char in query)):
         raise UsageError(f"queries of one line are not in this version: put the question into a file ({query!r})")
     if "/" in query or query.endswith(".py"):
+        if os.path.isdir(query):
+            return Found(Path(query).resolve().name, query, "", folder=True)
         return Found(Path(query).stem, query, _text(query))
     path = library().get(query)
     if path is None:
@@ -74,8 +77,6 @@ def _text(path: str) -> str:
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(_missing(path)) from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder: folders of scripts are not in this version") from None
     except (OSError, ValueError) as exc:
         raise UsageError(f"cannot read the query file {path}: {getattr(exc, 'strerror', None) or exc}") from None
     if len(data) > MAX_FILE_BYTES:

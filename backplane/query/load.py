@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from backplane.query import home, params, rules, settings
+from backplane.query import folder, home, params, rules, settings
 from backplane.query.library import Found, find
 from backplane.query.model import Query, Secret, Value
-from backplane.query.near import did_you_mean
 from backplane.query.problems import Problems
 from backplane.query.replay import replayable
 from backplane.query.scope import Module, module, span
 from backplane.query.slice import Slice, cut
+from backplane.query.starting import may_start
 from backplane.wire.errors import QueryError, UsageError
 
 
@@ -59,7 +59,10 @@ def examine(query: str, settings: Mapping[str, str], sources: Sequence[str] | No
     found = find(query)
     problems = Problems(found.file)
     try:
-        made = _query(found, settings, sources, problems)
+        if found.folder:
+            made = folder.load(found.file, settings, sources, problems)
+        else:
+            made = _query(found, settings, sources, problems)
     except QueryError as exc:  # no Python: nothing more can be said
         problems.refuse(exc)
         made = None
@@ -74,7 +77,7 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
     rules.star_imports(own, problems)
     said = settings.read(own, problems)
     values = params.chosen(own, given, problems)
-    secret = _secret(own, said.secret, values, problems)
+    secret = settings.secret(own, said.secret, {p.name: value for p, value in values.items()}, problems)
     changed = module(_rewritten(own, values, secret, sources), found.file)
     takes_lines = rules.map_takes_lines(changed, problems)
     read = _sources(changed, takes_lines, said.sources, sources, problems)
@@ -109,22 +112,13 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
         effects=said.effects,
         replayable=again,
         replayable_reason=reason,
+        guard=_guarded(said.needs, read, shipped),
     )
 
 
-def _secret(
-    own: Module, names: Sequence[str], values: Mapping[params.Parameter, Value], problems: Problems
-) -> frozenset[str]:
-    """The parameters that are secret."""
-    texts = {parameter.name for parameter, value in values.items() if isinstance(value, str)}
-    for name in names:
-        if name not in texts:
-            near = did_you_mean(name, texts)
-            problems.wrong(
-                f'`secret` names {name!r}, which is no parameter that holds a text: write {name} = "" for it{near}',
-                settings.line_of(own, "secret"),
-            )
-    return frozenset(names) & texts
+def _guarded(needs: Sequence[str], sources: Sequence[str], shipped: Mapping[str, Slice]) -> bool:
+    commands = any(source.startswith("cmd:") for source in sources)
+    return bool(needs) or commands or any(may_start(part.text) for part in shipped.values())
 
 
 def _rewritten(

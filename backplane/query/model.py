@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 Scalar = bool | int | float | str | bytes
 Value = Scalar | list[Scalar]
 
+#: What a job that needs to write may make a file of.
+WRITTEN_MB: Final = 1 << 10
 #: What stands where a secret stood.
 MASK: Final = "'***'"
 
@@ -44,13 +46,17 @@ class Reduction:
         aggregates: for ``aggregates``: their names, in the order of the columns.
         function: for ``function``: folds two values of a key into one, seeded with the key's first.
         factory: for ``class``: makes the object with ``add`` and ``rows``.
+        argv: for ``program``: the command, run on this machine.
+        path: for ``program``: its file.
         line: where the file says so; None for ``stream``.
     """
 
-    kind: Literal["aggregates", "function", "class", "stream"]
+    kind: Literal["aggregates", "function", "class", "program", "stream"]
     aggregates: tuple[str, ...] = ()
     function: Callable[[Any, Any], Any] | None = None
     factory: Callable[[], Any] | None = None
+    argv: tuple[str, ...] = ()
+    path: str | None = None
     line: int | None = None
 
     def __str__(self) -> str:
@@ -59,6 +65,8 @@ class Reduction:
             return ", ".join(self.aggregates)
         if self.kind == "stream":
             return "none: values are shown as they come"
+        if self.kind == "program":
+            return f"the program {self.path}, here at home"
         what = "def reduce(a, b)" if self.kind == "function" else "class Reduce"
         return f"{what} of line {self.line}, here at home"
 
@@ -76,6 +84,9 @@ class Query:
         encoding: of the sources; None gives bytes.
         filter_source: source text that defines ``filter``, with the file's line numbers; None: every provider is kept.
         map_source: the same for ``map``.
+        programs: what runs the two where they are no Python, by ``filter`` and ``map``; None: the query is one file.
+        environ: variables that such programs find.
+        guard: the scripts may start processes, so that a guard is to stand over them.
         reduction: what becomes of the values.
         combine: aggregates that a provider may fold before it sends; None sends the values themselves.
         params: by name, secret ones as `Secret`.
@@ -94,6 +105,9 @@ class Query:
     encoding: str | None = "utf-8"
     filter_source: str | None = field(default=None, repr=False)
     map_source: str = field(repr=False)
+    programs: Mapping[str, tuple[str, ...]] | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    guard: bool = True
     reduction: Reduction
     combine: tuple[str, ...] | None = None
     params: Mapping[str, Value | Secret] = field(default_factory=lambda: MappingProxyType({}))
@@ -112,6 +126,16 @@ class Query:
     def profile(self) -> str:
         """How the scripts run on a provider."""
         return "open"
+
+    @property
+    def body(self) -> str:
+        """The kind of a start's payload."""
+        return "script" if self.programs is None else "folder"
+
+    @property
+    def file_mb(self) -> int:
+        """Megabytes that a file may grow to which it writes: none unless it says that it writes."""
+        return WRITTEN_MB if any(need.startswith("write:") for need in self.needs) else 0
 
     @property
     def secret(self) -> tuple[str, ...]:
@@ -134,7 +158,7 @@ class Query:
         every_s: float,
         positions: Sequence[tuple[str, bytes]] = (),
     ) -> dict[str, Any]:
-        """The payload of a start with body ``script``, before it is packed.
+        """The payload of a start, before it is packed.
 
         Args:
             provider: the provider's name.
@@ -143,7 +167,7 @@ class Query:
             every_s: seconds that emitted values may wait for their cut.
             positions: where to resume each source; others begin by ``follow``.
         """
-        return {
+        payload = {
             "file": self.file,
             "filter": self.filter_source,
             "map": self.map_source,
@@ -155,4 +179,9 @@ class Query:
             "every_s": every_s,
             "provider": {"name": provider, "labels": dict(labels)},
             "positions": [[source, position] for source, position in positions],
+            "needs": list(self.needs),
         }
+        if self.programs is not None:
+            payload["programs"] = {name: list(argv) for name, argv in self.programs.items()}
+            payload["environ"] = dict(self.environ)
+        return payload

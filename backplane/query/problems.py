@@ -32,6 +32,11 @@ class Problems:
         """Something that the user may not have meant, though it runs."""
         self.warnings.append(str(QueryError(text, self.file, line)))
 
+    def into(self, other: Problems) -> None:
+        """Tells all of it to another one, of a whole that this is a part of."""
+        other.errors += self.errors
+        other.warnings += self.warnings
+
     def sorted(self) -> list[UsageError]:
         """The errors: those about options first, then by line. A sentence stands once."""
         unique = {str(error): error for error in self.errors}.values()

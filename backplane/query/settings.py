@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +71,19 @@ def node_of(module: Module, name: str) -> ast.expr | None:
     if len(binders) != 1:
         return None
     return assigned(binders[0].node)[1]
+
+
+def secret(module: Module, names: Sequence[str], values: Mapping[str, object], problems: Problems) -> frozenset[str]:
+    """The parameters among these that are secret. What is wrong goes to ``problems``."""
+    texts = {name for name, value in values.items() if isinstance(value, str)}
+    for name in names:
+        if name not in texts:
+            near = did_you_mean(name, texts)
+            problems.wrong(
+                f'`secret` names {name!r}, which is no parameter that holds a text: write {name} = "" for it{near}',
+                line_of(module, "secret"),
+            )
+    return frozenset(names) & texts
 
 
 class _Reader:
@@ -165,7 +178,7 @@ def wrong_sources(sources: Sequence[str]) -> list[str]:
     if not sources:
         return ["an empty list reads nothing: name a path"]
     wrong = [text for source in sources if (text := _wrong_source(source))]
-    special = [source for source in sources if source == "-" or source.startswith("tick:")]
+    special = [source for source in sources if source == "-" or source.startswith(("tick:", "cmd:"))]
     if special and len(sources) > 1:
         wrong.append(f"{special[0]!r} stands alone, and there are {len(sources)} sources")
     return wrong
@@ -176,8 +189,8 @@ def _wrong_source(source: str) -> str | None:
         return "an empty text names no source"
     if "\0" in source or "\n" in source:
         return f"{source!r} holds a NUL or a newline, and names no file"
-    if source.startswith("cmd:"):
-        return f"{source!r}: commands as sources are not in this version; `def map():` can run one"
+    if source.startswith("cmd:") and not source[4:].strip():
+        return f"{source!r} names no command: write cmd:journalctl -f"
     if source.startswith("tick:"):
         found = _TICK.fullmatch(source)
         if not found or not float(found[1]):

@@ -192,6 +192,8 @@ class Answer:
             ReduceFault: the query's reduce failed.
         """
         self._seq += 1
+        if final:
+            self._fold.finish()
         standings = {name: each.standing for name, each in self._providers.items()}
         return Snapshot(
             query=self._query,
@@ -203,6 +205,14 @@ class Answer:
             coverage=coverage(standings, endless=self._endless, final=final, inexact=self._fold.inexact()),
             coverage_full=self._coverage_full,
         )
+
+    def interrupt(self) -> None:
+        """Nothing more will be asked of it. May be called from another thread."""
+        self._fold.interrupt()
+
+    def close(self) -> None:
+        """Nothing more is asked of it."""
+        self._fold.close()
 
     def statistics(self) -> Statistics:
         """Figures for tests and ``-v``."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from backplane.reduce.columns import Partials, Window, rekeyed
 from backplane.reduce.faults import ReduceFault, user_code
+from backplane.reduce.program import ProgramFold
 from backplane.reduce.rows import Entry, Place, Rows, kept_key, seen_key, table
 from backplane.wire.errors import RemoteProtocolError
 from provider.runner.aggregates import AggregateError, chosen, tag
@@ -59,8 +60,34 @@ class Fold(Protocol):
     def inexact(self) -> list[str]:
         """What these rows leave out, in sentences."""
 
+    def finish(self) -> None:
+        """No value comes any more; the next rows are the last.
 
-class AggregateFold:
+        Raises:
+            ReduceFault: the user's reduce failed.
+        """
+
+    def interrupt(self) -> None:
+        """Makes whatever it is at come to an end soon, well or not. May be called from another thread."""
+
+    def close(self) -> None:
+        """The query is over, finished or not."""
+
+
+class _Plain:
+    """A fold that is only data: nothing has to be ended."""
+
+    def finish(self) -> None:
+        pass
+
+    def interrupt(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class AggregateFold(_Plain):
     """Aggregates by name, fed by partials or raw values alike."""
 
     full = False
@@ -130,7 +157,7 @@ class AggregateFold:
         return reasons
 
 
-class _Raw:
+class _Raw(_Plain):
     """Folds that only home can do."""
 
     full = False
@@ -284,6 +311,8 @@ def make(
     aggregates: Sequence[str] = (),
     function: Callable[[Any, Any], Any] | None = None,
     factory: Callable[[], Any] | None = None,
+    argv: Sequence[str] = (),
+    name: str = "reduce",
     limit: int | None = None,
     most_bytes: int | None = None,
     by_host: bool = False,
@@ -291,7 +320,7 @@ def make(
     """The fold of a query.
 
     Args:
-        kind: ``aggregates``, ``function``, ``class`` or ``stream``, each with its own of the arguments below.
+        kind: ``aggregates``, ``function``, ``class``, ``program`` or ``stream``, each with its own arguments.
 
     Raises:
         ValueError: another kind, or its argument is missing.
@@ -302,6 +331,9 @@ def make(
         return FunctionFold(function, by_host=by_host)
     if kind == "class" and factory:
         return ClassFold(factory, by_host=by_host)
+    if kind == "program" and argv:
+        rows, size = STREAM_ROWS if limit is None else limit, STREAM_BYTES if most_bytes is None else most_bytes
+        return ProgramFold(argv, name, limit=rows, most_bytes=size)
     if kind == "stream":
         return StreamFold(limit, most_bytes)
     raise ValueError(f"no fold of kind {kind!r} of this")

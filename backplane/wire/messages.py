@@ -50,6 +50,7 @@ class Start(Message):
     filter_s: float | None = None
     limits: dict[str, int] = field(default_factory=dict)
     feed: bool = False
+    guard: bool = True
     payload: bytes = field(default=b"", repr=False)
 
 

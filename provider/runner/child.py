@@ -121,19 +121,21 @@ class ChildJob:
             from provider.runner import piped
 
             return piped.keeps(piped.start(wanted, "filter"))
-        function = script.function(wanted.filter, "filter", wanted.file)
+        file = wanted.place("filter")
+        function = script.function(wanted.filter, "filter", file)
         try:
             with _Inside(self):
                 return bool(function(provider))
         except (MemoryError, Drained):
             raise
         except BaseException as exc:
-            raise Failure(faults.raised(exc, wanted.file))
+            raise Failure(faults.raised(exc, file))
 
     def _map(self, wanted: Script, provider: Provider) -> None:
         program = "map" in wanted.programs
+        self._file = file = wanted.file if program else wanted.place("map")
         with _Inside(self):
-            function = script.function(wanted.map, "map", wanted.file) if not program else None
+            function = script.function(wanted.map, "map", file) if not program else None
         self._prepare(wanted)
         self._tick_s = min(_BEAT_S, wanted.every_s)
         signal.setitimer(signal.ITIMER_REAL, self._tick_s, self._tick_s)
@@ -150,7 +152,7 @@ class ChildJob:
         except BadValue as exc:
             self._quiet()
             line = None if program else script.yield_line(wanted.map, values)
-            raise Failure(Fault(exc.code, str(exc), wanted.file, line))
+            raise Failure(Fault(exc.code, str(exc), file, line))
         except Drained:
             self._close()
         except Failure:
@@ -160,7 +162,7 @@ class ChildJob:
             raise
         except BaseException as exc:
             self._close()
-            raise Failure(faults.raised(exc, wanted.file))
+            raise Failure(faults.raised(exc, file))
 
     def _prepare(self, wanted: Script) -> None:
         combiner = None

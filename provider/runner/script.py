@@ -35,6 +35,12 @@ class Script(NamedTuple):
     #: What such a script finds in its environment.
     environ: Dict[str, str]
     needs: List[str]
+    #: Each of the two is a file of its own.
+    folder: bool
+
+    def place(self, name: str) -> str:
+        """The file that ``filter`` or ``map`` is in, where it is Python."""
+        return "%s/%s.py" % (self.file, name) if self.folder else self.file
 
 
 def parse(payload: bytes) -> Script:
@@ -59,6 +65,7 @@ def parse(payload: bytes) -> Script:
             name=str(provider.get("name", "")),
             labels=dict(provider.get("labels") or {}),
             positions={_typed(str, source): _typed(bytes, at) for source, at in fields.get("positions") or []},
+            folder=fields.get("programs") is not None,
             programs={name: _texts(argv) for name, argv in (fields.get("programs") or {}).items()},
             environ={_typed(str, name): _typed(str, text) for name, text in (fields.get("environ") or {}).items()},
             needs=_texts(fields.get("needs") or []),

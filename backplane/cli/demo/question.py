@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backplane.client.spec import Question, Ready
+from backplane.client.spec import Question, Ready, Work
 from backplane.reduce.folds import Fold
 
 #: The position that every source has, whatever is in it (docs/reference/frames.md, "start").
@@ -42,6 +42,10 @@ class FromTheBeginning:
     @property
     def streams(self) -> bool:
         return self.question.streams
+
+    @property
+    def work(self) -> Work:
+        return self.question.work
 
     def fold(self) -> Fold:
         return self.question.fold()

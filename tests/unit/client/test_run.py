@@ -7,7 +7,7 @@ import threading
 
 from backplane.client.reducing import Outcome
 from backplane.client.run import Run
-from backplane.client.spec import Options, Ready
+from backplane.client.spec import Options, Ready, Work
 from backplane.reduce.folds import FunctionFold
 from backplane.wire import limits
 from backplane.wire.messages import Credit, Cut, Message, NeedStart
@@ -23,6 +23,8 @@ class _Stuck:
 
     def __init__(self) -> None:
         self.entered, self.leave = threading.Event(), threading.Event()
+
+    work = Work()
 
     def fold(self) -> FunctionFold:
         def reduce(a: int, b: int) -> int:

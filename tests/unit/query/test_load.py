@@ -66,6 +66,7 @@ def test_a_start_says_what_the_frames_contract_asks(tmp_path: Path) -> None:
         "every_s": 1.0,
         "provider": {"name": "web01", "labels": {"dc": "a"}},
         "positions": [["/x", b"\0p"]],
+        "needs": [],
     }
     assert msgpack.unpackb(msgpack.packb(payload)) == payload
 

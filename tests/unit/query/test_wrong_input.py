@@ -55,7 +55,8 @@ WRONG = {
     "logs empty": Wrong("logs = []\n" + MAP, 1, ("an empty list reads nothing",)),
     "logs blank": Wrong('logs = " "\n' + MAP, 1, ("an empty text names no source",)),
     "logs nul": Wrong('logs = "/a\\0b"\n' + MAP, 1, ("NUL or a newline",)),
-    "command source": Wrong('logs = "cmd:journalctl -f"\n' + MAP, 1, ("commands as sources are not in this version",)),
+    "no command": Wrong('logs = "cmd: "\n' + MAP, 1, ("'cmd: ' names no command", "cmd:journalctl -f")),
+    "command and file": Wrong('logs = ["cmd:ls", "/a"]\n' + MAP, 1, ("'cmd:ls' stands alone", "2 sources")),
     "no rhythm": Wrong('logs = "tick:soon"\n' + MAP, 1, ("'tick:soon' is no rhythm", "tick:5s")),
     "zero rhythm": Wrong('logs = "tick:0s"\n' + MAP, 1, ("is no rhythm",)),
     "tick and file": Wrong('logs = ["tick:5s", "/a"]\n' + MAP, 1, ("'tick:5s' stands alone", "2 sources")),
@@ -133,8 +134,9 @@ WRONG = {
     "aggregate later": Wrong(GOOD + 'reduce = ["count", "top(5)"]\n', 5, ("'top(5)' is not in this version",)),
     "aggregate twice": Wrong(GOOD + 'reduce = ["sum", "sum"]\n', 5, ("names sum twice",)),
     "reduce executable": Wrong(
-        GOOD + 'reduce = "./sum.awk"\n', 5, ("an executable ('./sum.awk') is not in this version",)
+        GOOD + 'reduce = ["./sum.awk"]\n', 5, ("an executable ('./sum.awk') stands alone and not in a list",)
     ),
+    "reduce not there": Wrong(GOOD + 'reduce = "./sum.awk"\n', 5, ("sum.awk: there is no such file",)),
     "reduce number": Wrong(GOOD + "reduce = 3\n", 5, ("`reduce` is the name of an aggregate", "not 3")),
     "reduce empty": Wrong(GOOD + "reduce = []\n", 5, ("`reduce` is the name of an aggregate",)),
     "reduce imported": Wrong("from functools import reduce\n" + GOOD, 1, ("`reduce` is imported here",)),
@@ -230,7 +232,7 @@ WRONG_NAMES = {
     "one line": ("nginx x.log | count", "queries of one line are not in this version"),
     "no file": ("./no-such.py", "there is no query file ./no-such.py"),
     "no folder": ("no/such/q.py", "there is no folder no/such"),
-    "folder": ("./folder/", "folders of scripts are not in this version"),
+    "folder": ("./folder/", "a folder with neither `filter`, `map` nor `reduce` asks nothing"),
     "no name": ("no-such", "the library has no query 'no-such'; it has "),
     "near name": ("http-statuses", "did you mean 'http-status'?"),
     "file without slash": ("plain", "a path is written with a slash: ./plain"),
@@ -262,7 +264,7 @@ def test_a_query_that_is_not_there_is_said_plainly(
     ("text", "sources", "part"),
     [
         ("def map():\n    yield 1\n", ["a.log"], "which takes no source: leave FILES and --from out"),
-        (GOOD, ["cmd:ls"], "FILES and --from: 'cmd:ls': commands as sources are not in this version"),
+        (GOOD, ["cmd:"], "FILES and --from: 'cmd:' names no command"),
         (GOOD, ["-", "a.log"], "'-' stands alone"),
     ],
 )
