@@ -22,8 +22,9 @@ from backplane.wire import codec, limits
 from backplane.wire.errors import ReachError, RemoteProtocolError
 from backplane.wire.messages import Beat, Fault, Hello
 from coordinator import log
+from coordinator.descriptors import Descriptors, raise_limit
 from coordinator.gate import Gate
-from coordinator.reach.base import QUOTE_CHARS, Channel, Exit, Reach, explain_exit
+from coordinator.reach.base import QUOTE_CHARS, WAITING_FOR_TURN, Channel, Exit, Reach, Turn, explain_exit
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 from provider.runner import frames
@@ -100,10 +101,12 @@ class Link:
         self.watchers: set[Watcher] = set()
         #: When the last watcher left, for `IDLE_S`; None while there is one.
         self.idle_since: float | None = None
-        self.stage = "waiting for its turn to connect"
+        self.stage = WAITING_FOR_TURN
         self.heard = 0.0
         self.quiet = False
         self.closed = False
+        #: What it holds, as `Descriptors.take` said.
+        self.descriptors = 0
         self._options = options
         self._upward = upward
         self._forget = forget
@@ -121,13 +124,13 @@ class Link:
         """The level of the runner, once there is one."""
         return self._channel.level if self._channel else None
 
-    async def open(self, reach: Reach) -> None:
+    async def open(self, reach: Reach, turn: Turn) -> None:
         """Open the channel; the runner's hello is awaited by `await_hello`.
 
         Raises:
             ReachError: no channel.
         """
-        self._channel = await reach.open(self.provider, self._options, self)
+        self._channel = await reach.open(self.provider, self._options, self, turn)
         if self._closed_early:
             self.channel_closed(self._closed_early)
             return
@@ -289,6 +292,7 @@ class Links:
         #: Links that are ending. Held until nothing of them is left here.
         self._ending: dict[Link, asyncio.Task[None]] = {}
         self._attempts: dict[Link, asyncio.Task[None]] = {}
+        self._descriptors = Descriptors(raise_limit())
         # Begun before it is needed, and in a thread: it reads files, and takes as long as a login.
         self._payload = tasks.create_task(asyncio.to_thread(ship.payload))
 
@@ -348,10 +352,8 @@ class Links:
     async def _attempt(self, link: Link, gate: Gate) -> None:
         try:
             await asyncio.shield(self._payload)
-            reach = self._reaches[link.provider.reach]
-            account = await reach.account(link.provider, link.key.options)
-            async with gate.pass_through(account):
-                await link.open(reach)
+            link.descriptors = self._descriptors.take(link.provider.reach)
+            await link.open(self._reaches[link.provider.reach], gate.pass_through)
             await link.await_hello()
             gate.widen()
         except ReachError as exc:
@@ -380,6 +382,7 @@ class Links:
                 await asyncio.wait([attempt])
             await link.wait_closed()
         finally:
+            self._descriptors.give_back(link.descriptors)
             self._ending.pop(link, None)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 
-from coordinator.reach.base import Channel, Reach, Receiver
+from coordinator.reach.base import Channel, Reach, Receiver, Turn
 from coordinator.table import Provider, ReachOptions
 
 __all__ = ["Reach", "reaches"]
@@ -15,11 +15,8 @@ class _LazySsh:
     def __init__(self) -> None:
         self._reach: Reach | None = None
 
-    async def account(self, provider: Provider, options: ReachOptions) -> str | None:
-        return await (await self._loaded()).account(provider, options)
-
-    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
-        return await (await self._loaded()).open(provider, options, receiver)
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver, turn: Turn) -> Channel:
+        return await (await self._loaded()).open(provider, options, receiver, turn)
 
     async def close(self) -> None:
         if self._reach is not None:

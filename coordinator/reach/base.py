@@ -12,6 +12,8 @@ that sends more than it was granted loses its link.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple, Protocol
 
 from backplane.wire.errors import ReachError
@@ -70,18 +72,21 @@ class Channel(Protocol):
         """Wait until nothing of it is left on this machine."""
 
 
+#: A place for one handshake. It takes the account to log in as, whose refusals are counted so that a wrong key does not
+#: lock it; None where nobody logs in. See `coordinator.gate`.
+Turn = Callable[[str | None], AbstractAsyncContextManager[None]]
+#: The stage before it.
+WAITING_FOR_TURN: Final = "waiting for its turn to connect"
+
+
 class Reach(Protocol):
     """One way to start a runner somewhere."""
 
-    async def account(self, provider: Provider, options: ReachOptions) -> str | None:
-        """The account whose refusals are counted, so that a wrong key does not lock it; None where there is none.
-
-        Raises:
-            ReachError: what was asked for makes no sense.
-        """
-
-    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver, turn: Turn) -> Channel:
         """A channel to a new runner.
+
+        Args:
+            turn: to be held during a handshake, and not while waiting for what many wait for.
 
         Raises:
             ReachError: it cannot be had, and why.
@@ -129,8 +134,8 @@ def explain_exit(python: str, how: Exit, stderr: Tail) -> ReachError:
         return ReachError(f"the connection broke while its runner was starting: {how.broken}")
     if too_old := ship.too_old(stderr.data):
         return ReachError(too_old, state="refused", retry=False)
-    if last.startswith("sudo:"):
-        return ReachError(f"sudo refused to start {python}{said}", state="refused", retry=False)
+    if refusal := _sudo_refusal(python, how, stderr):
+        return ReachError(refusal, state="refused", retry=False)
     if how.status == 127 or (how.status == 126 and any(words in last.lower() for words in _MISSING)):
         # What the shell said of it names the interpreter; what a command said of itself is worth quoting.
         hint = "; --python names another" if python in last or not last else said
@@ -140,3 +145,16 @@ def explain_exit(python: str, how: Exit, stderr: Tail) -> ReachError:
     if how.status:
         return ReachError(f"{python} ended with exit status {how.status} before its runner said hello{said}")
     return ReachError(f"{python} ended before its runner said hello{said}")
+
+
+def _sudo_refusal(python: str, how: Exit, stderr: Tail) -> str | None:
+    """What sudo says where it starts nothing. Its words are the host's language; that it speaks is not."""
+    lines = stderr.lines()
+    if how.status in (126, 127) and any("sudo" in line and not line.startswith("sudo:") for line in lines[-1:]):
+        return "there is no sudo on its PATH: leave out --sudo, or log in as who may read the logs"
+    if any(line.startswith("sudo:") and line.endswith(f"{python}: command not found") for line in lines):
+        return f"sudo finds no {python}; --python names another, with its whole path"
+    own = [line for line in lines if line.startswith(("sudo:", "Sorry, user"))]
+    if how.status and own:
+        return f"sudo does not start {python} without a password ({own[-1]}): it needs a NOPASSWD rule"
+    return None

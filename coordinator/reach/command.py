@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 
 from backplane.wire.errors import ReachError
-from coordinator.reach.base import Channel, Receiver
+from coordinator.reach.base import Channel, Receiver, Turn
 from coordinator.reach.process import ProcessChannel
 from coordinator.table import Provider, ReachOptions
 from provider import ship
@@ -17,19 +17,19 @@ from provider import ship
 class CommandReach:
     """Starts runners through each provider's ``via``."""
 
-    async def account(self, provider: Provider, options: ReachOptions) -> None:
-        """Nobody logs in."""
-
-    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver, turn: Turn) -> Channel:
         """A channel to a new runner; see `Reach.open`."""
         argv = _via(provider, options)
         if provider.sudo or options.sudo:
             argv += ["sudo", "-n", "--"]
-        receiver.at_stage(f"starting a runner through `{argv[0]}`")
-        try:
-            return await ProcessChannel.spawn(argv + ship.argv(provider.python or "python3"), receiver)
-        except OSError as exc:
-            raise ReachError(f"cannot run {argv[0]!r}, by which it is reached: {exc.strerror}", retry=False) from exc
+        async with turn(None):
+            receiver.at_stage(f"starting a runner through `{argv[0]}`")
+            try:
+                return await ProcessChannel.spawn(argv + ship.argv(provider.python or "python3"), receiver)
+            except OSError as exc:
+                raise ReachError(
+                    f"cannot run {argv[0]!r}, by which it is reached: {exc.strerror}", retry=False
+                ) from exc
 
     async def close(self) -> None:
         """Nothing is shared."""

@@ -70,14 +70,6 @@ class Files:
         with self._lock:
             return self._login(destination(provider, options, _configs(options.ssh_config)))
 
-    def user(self, provider: Provider, options: ReachOptions) -> str:
-        """The account that a login would be for.
-
-        Raises:
-            ReachError: as `login`.
-        """
-        return destination(provider, options, _configs(options.ssh_config)).user
-
     def _login(self, to: Destination) -> Login:
         try:
             known = tuple(

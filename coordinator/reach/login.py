@@ -170,6 +170,11 @@ class _Guard(asyncssh.SSHClient):
         """The server has sent its version at least."""
         return bool(self._connection and self._connection.get_extra_info("server_version"))
 
+    @property
+    def only_authorities(self) -> bool:
+        """A plain host key is not even asked for."""
+        return bool(self.ours) and all(line.marker for line in self.ours)
+
     def trusted(self) -> list[list[asyncssh.SSHKey]]:
         """Keys, authorities and revoked keys, as asyncssh takes them."""
         return [[key for line in self.known if line.marker == marker for key in _public(line)] for marker in MARKERS]
@@ -274,14 +279,16 @@ def _login_failure(exc: Exception, login: Login, guard: _Guard, options: ReachOp
     if isinstance(exc, (asyncssh.PermissionDenied, asyncssh.IllegalUserName)) or "authentication failures" in str(exc):
         text = f"the login was refused for user {to.user!r}; {guard.agent_trouble or 'check user and key'}"
         return ReachError(text, retry=False, auth=True)
+    lost = isinstance(exc, (asyncssh.ConnectionLost, asyncssh.DisconnectError, OSError))
+    if ((lost and guard.spoke) or isinstance(exc, asyncssh.KeyExchangeFailed)) and guard.only_authorities:
+        # Whoever of the two sees first that there is no kind of host key in common hangs up.
+        return ReachError(uncertified(guard.ours[0]), retry=False)
     if isinstance(exc, asyncssh.KeyExchangeFailed):
-        if guard.ours and all(line.marker for line in guard.ours):
-            return ReachError(uncertified(guard.ours[0]), retry=False)
         hint = f" (known: {guard.ours[0].place})" if guard.ours else ""
         return ReachError(f"no common SSH algorithms: {exc.reason}{hint}", retry=False)
     if isinstance(exc, (asyncssh.ProtocolNotSupported, asyncssh.ProtocolError)):
         return ReachError(f"what answers there is no SSH server that we understand: {words(exc)}", retry=False)
-    if isinstance(exc, (asyncssh.ConnectionLost, asyncssh.DisconnectError, OSError)):
+    if lost:
         text = f"the connection was closed during the SSH handshake ({words(exc)}); too many at once?"
         return ReachError(text)
     return ReachError(f"the SSH login failed: {words(exc)}", retry=False)

@@ -15,7 +15,7 @@ import shlex
 from typing import Final
 
 from backplane.wire.errors import ReachError
-from coordinator.reach.base import Channel, Exit, Receiver, Tail
+from coordinator.reach.base import WAITING_FOR_TURN, Channel, Exit, Receiver, Tail, Turn
 from coordinator.reach.credentials import Files
 from coordinator.reach.jumps import Jumps
 from coordinator.reach.login import log_in, words
@@ -40,22 +40,22 @@ class SshReach:
         self._files = Files()
         self._jumps = Jumps()
 
-    async def account(self, provider: Provider, options: ReachOptions) -> str:
-        """The user to log in as; see `Reach.account`."""
-        return await asyncio.to_thread(self._files.user, provider, options)
-
-    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Channel:
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver, turn: Turn) -> Channel:
         """A channel to a new runner; see `Reach.open`."""
         if provider.level in _LATER_LEVELS:
             text = f"level {provider.level!r} is not in this version"
             raise ReachError(text, state="refused", retry=False)
         login = await asyncio.to_thread(self._files.login, provider, options)
         async with contextlib.AsyncExitStack() as stack:
-            tunnel = await self._jumps.hold(login.jump, options, receiver.at_stage, stack) if login.jump else None
-            connection = await log_in(login, options, provider.name, tunnel, receiver.at_stage)
-            stack.push_async_callback(connection.wait_closed)
-            stack.callback(connection.close)
-            channel = await _start(connection, provider, options, receiver)
+            tunnel = None
+            if login.jump:
+                tunnel = await self._jumps.hold(login.jump, options, receiver.at_stage, stack)
+                receiver.at_stage(WAITING_FOR_TURN)
+            async with turn(login.to.user):
+                connection = await log_in(login, options, provider.name, tunnel, receiver.at_stage)
+                stack.push_async_callback(connection.wait_closed)
+                stack.callback(connection.close)
+                channel = await _start(connection, provider, options, receiver)
             channel.holds(stack.pop_all())
             return channel
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,15 @@ class Heard:
         self.how = how
 
 
+@contextlib.asynccontextmanager
+async def at_once(account: str | None) -> AsyncIterator[None]:
+    """A gate that is open."""
+    yield
+
+
 async def opened(provider: Provider, **fields: Any) -> tuple[Channel, Heard, SshReach]:
     reach, heard = SshReach(), Heard()
-    channel = await reach.open(provider, ReachOptions(**fields), heard)
+    channel = await reach.open(provider, ReachOptions(**fields), heard, at_once)
     return channel, heard, reach
 
 
@@ -276,7 +283,7 @@ async def test_one_jump_host_is_gone_through_and_shared(farm: SshdFarm) -> None:
     own = ReachOptions(**options(farm, identity=str(farm.identity)))
     before = farm.log(GOOD).count("Accepted publickey")
     channels = await asyncio.gather(
-        *(reach.open(ssh_provider(farm, index, jump=jump), own, heard) for index in (GOOD, NO_PYTHON))
+        *(reach.open(ssh_provider(farm, index, jump=jump), own, heard, at_once) for index in (GOOD, NO_PYTHON))
     )
     # One for the jump, and one of the provider that is the same host.
     assert farm.log(GOOD).count("Accepted publickey") == before + 2

@@ -1,13 +1,15 @@
-"""Links that fail: a port that refuses, a listener that never answers, and a relay that can fall silent.
+"""Links that fail: a port that refuses, listeners that never answer, each in its way, and a relay that falls silent.
 
 Knows TCP on loopback and nothing of what is said over it. Each is a context manager that gives back what it took.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +50,62 @@ class MuteListener(RefusedPort):
     def __init__(self, address: str = "127.0.0.1") -> None:
         super().__init__(address)
         self._socket.listen(128)
+
+
+class BlackHole(RefusedPort):
+    """A port where a connection is never established, as behind a firewall that drops packets.
+
+    The queue of a listener that nobody accepts from is full: the kernel then ignores what wants in.
+    """
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__(address)
+        self._socket.listen(0)
+        self._held = [socket.socket() for _ in range(4)]
+        for held in self._held:
+            held.setblocking(False)
+            held.connect_ex((self.address, self.port))
+
+    def close(self) -> None:
+        """Give port and connections back."""
+        for held in self._held:
+            held.close()
+        super().close()
+
+
+class Tarpit(RefusedPort):
+    """A server that talks before its version, a line at a time and without end. Only a deadline ends that."""
+
+    #: Often enough that whoever waits for silence waits for ever.
+    EVERY_S = 0.1
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__(address)
+        self._socket.listen(128)
+        self._socket.settimeout(self.EVERY_S)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._talk, name="tarpit")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Hang up, and give the port back."""
+        self._ended.set()
+        self._thread.join(START_S)
+        super().close()
+
+    def _talk(self) -> None:
+        callers: list[socket.socket] = []
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                callers.append(self._socket.accept()[0])
+            for caller in list(callers):
+                try:
+                    caller.send(b"a line that is no version\r\n", socket.MSG_DONTWAIT)
+                except OSError:
+                    callers.remove(caller)
+                    caller.close()
+        for caller in callers:
+            caller.close()
 
 
 class SilentLink:

@@ -27,11 +27,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from tests.rigs.links import MuteListener, RefusedPort
+from tests.rigs.links import BlackHole, MuteListener, RefusedPort, Tarpit
 
 #: Beyond this a rig is broken. Two dozen sshds are up within a second on an idle machine.
 START_S: Final = 30.0
 MARK: Final = "LOGREDUCE_RIG"
+#: Ports that are no sshd's, by `Knobs.kind`.
+_DEAD: Final = {"refused": RefusedPort, "black hole": BlackHole, "mute": MuteListener, "tarpit": Tarpit}
+#: Doubles: whether a real one is installed, and what it allows, is the machine's business. As sudo does, both take no
+#: other options than those that the program gives.
+_SUDO: Final = {
+    "allows": '#!/bin/sh\n[ "$1 $2" = "-n --" ] || exit 9\nshift 2\nSUDO_USER=rig exec "$@"\n',
+    "asks": "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n",
+}
 #: sshd asks to be started by its absolute path: it executes itself again for each connection.
 SSHD: Final = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin")
 
@@ -41,17 +49,20 @@ class Knobs:
     """What is different about one provider.
 
     Attributes:
-        kind: ``sshd``; ``mute`` accepts connections and never answers; ``refused`` has nobody on its port.
+        kind: ``sshd``; ``refused`` has nobody on its port; the others never come to a login: a ``black hole`` is no
+            connection, ``mute`` one without an answer, a ``tarpit`` talks without end.
         host_key: what the farm's known_hosts says of it: its ``right`` key, a ``wrong`` one, or nothing (``unknown``).
         python: ``system``: what a login finds; ``none``: no Python on PATH; a path: that interpreter as ``python3``.
+        sudo: ``system``, or one that ``allows`` everything without a password, or one that ``asks`` for it.
         authorized: False refuses the farm's identity.
         frozen: stopped before the first connection.
         options: lines of its sshd_config that take the place of the rig's own (``MaxStartups 1:100:1``).
     """
 
-    kind: Literal["sshd", "mute", "refused"] = "sshd"
+    kind: Literal["sshd", "refused", "black hole", "mute", "tarpit"] = "sshd"
     host_key: Literal["right", "wrong", "unknown"] = "right"
     python: str | Path = "system"
+    sudo: Literal["system", "allows", "asks"] = "system"
     authorized: bool = True
     frozen: bool = False
     options: Sequence[str] = ()
@@ -166,8 +177,9 @@ class SshdFarm:
     def close(self) -> None:
         """End every sshd and everything that a login has left behind."""
         self._open.close()
+        children = _children()
         for index in self._listeners:
-            for pid in self._sshds(index):
+            for pid in self._sshds(index, children):
                 _signal(pid, signal.SIGKILL)
         for process in self._listeners.values():
             process.wait(START_S)
@@ -208,8 +220,7 @@ class SshdFarm:
         if knobs.kind == "sshd":
             port = _free_port(address)
         else:
-            held = (MuteListener if knobs.kind == "mute" else RefusedPort)(address)
-            port = self._open.enter_context(held).port
+            port = self._open.enter_context(_DEAD[knobs.kind](address)).port
         site = Site(f"p{index:02}", address, port, home, f"{self._run}-{index}", knobs)
         if knobs.kind == "sshd":
             self._write_login(directory, site)
@@ -219,9 +230,14 @@ class SshdFarm:
     def _write_login(self, directory: Path, site: Site) -> None:
         """The ForceCommand: what a login shell would set up, and then the command that was asked for."""
         lines = [f"export HOME={shlex.quote(str(site.home))} {MARK}={site.mark}", 'cd "$HOME"']
-        if site.knobs.python != "system":
-            bin_directory = directory / "bin"
-            bin_directory.mkdir()
+        bin_directory = directory / "bin"
+        bin_directory.mkdir()
+        if site.knobs.sudo != "system":
+            (bin_directory / "sudo").write_text(_SUDO[site.knobs.sudo])
+            (bin_directory / "sudo").chmod(0o755)
+        if site.knobs.python == "system":
+            lines.append(f'PATH={shlex.quote(str(bin_directory))}:"$PATH"')
+        else:
             if site.knobs.python != "none":
                 (bin_directory / "python3").symlink_to(site.knobs.python)
             lines.append(f"PATH={shlex.quote(str(bin_directory))}")
@@ -306,12 +322,12 @@ class SshdFarm:
                     raise RuntimeError(f"sshd {index} did not start: {self.log(index)[-2000:]}")
                 time.sleep(0.005)
 
-    def _sshds(self, index: int) -> list[int]:
-        """The listener, then the sshds of its connections."""
+    def _sshds(self, index: int, children: Mapping[int, list[int]] | None = None) -> list[int]:
+        """The listener, then the sshds of its connections. ``children`` are looked up unless they are given."""
         process = self._listeners.get(index)
         if process is None or process.poll() is not None:
             return []
-        children = _children()
+        children = _children() if children is None else children
         found, at = [process.pid], 0
         while at < len(found):
             found += [pid for pid in children.get(found[at], []) if _comm(pid).startswith("sshd")]

@@ -15,7 +15,7 @@ from backplane.wire.messages import Beat, Fault, Hello, Message
 from coordinator import links as links_module
 from coordinator.gate import Gate
 from coordinator.links import Link, Links, key_of
-from coordinator.reach.base import Exit, Receiver, Tail
+from coordinator.reach.base import Exit, Receiver, Tail, Turn
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 from provider.runner import frames
@@ -64,10 +64,7 @@ class Pipes:
     fails: ReachError | None = None
     hangs: bool = False
 
-    async def account(self, provider: Provider, options: ReachOptions) -> str:
-        return "deploy"
-
-    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver) -> Pipe:
+    async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver, turn: Turn) -> Pipe:
         receiver.at_stage("opening")
         if self.hangs:
             await asyncio.Event().wait()
