@@ -1,0 +1,123 @@
+"""The daemon killed and started anew under queries: every break is named, nothing is doubled, the rest answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backplane.client import session as sessions
+from backplane.client.run import Run
+from backplane.client.session import open_session
+from backplane.client.spec import Options
+from backplane.wire import limits
+from tests.integration.daemon_rig import Daemon, daemon
+from tests.integration.test_daemon import COUNTS, ENDLESS, first, last, nearby, question
+
+RESTARTED = "the coordinator was restarted"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Daemon]:
+    with daemon(tmp_path) as it:
+        yield it
+
+
+def holding(directory: Path) -> str:
+    """A query that ends at once on p00 and p01, and elsewhere once a file is there. Each start leaves a mark."""
+    return f"""
+import os, time
+def map():
+    name = os.environ["PROVIDER"]
+    open({str(directory)!r} + "/" + name + "." + str(os.getpid()) + ".start", "w").close()
+    yield name, 1
+    while name > "p01" and not os.path.exists({str(directory / "go")!r}):
+        time.sleep(0.05)
+reduce = "sum"
+"""
+
+
+async def until(run: Run, wanted: dict[str, int]) -> None:
+    """Wait until a snapshot has at least so many providers in these states."""
+    async with asyncio.timeout(30):
+        async for snapshot in run.snapshots():
+            if all(snapshot.coverage.states.get(state, 0) >= count for state, count in wanted.items()):
+                return
+    raise AssertionError(f"it ended before {wanted}")
+
+
+async def again(made: Daemon) -> None:
+    await asyncio.to_thread(made.kill)
+    await made.start()
+
+
+async def test_a_finite_query_keeps_what_ended_names_what_broke_and_asks_the_rest(made: Daemon) -> None:
+    """Killed twice: ended stay ended, started are lost with the reason, and those that had not started still answer."""
+    await made.start()
+    said: list[str] = []
+    asked = await question(made.directory, holding(made.directory))
+    gate = made.directory / "open"
+    late = made.directory / "late.sh"
+    await asyncio.to_thread(late.write_text, f'while [ ! -e {gate} ]; do sleep 0.05; done; exec "$@"')
+    providers = nearby(6)
+    for n, provider in enumerate(providers):
+        provider["via"] = f"env PROVIDER=p{n:02}" + f" sh {late}" * (n > 3)
+    async with open_session(made.place, said.append) as session:
+        run = session.ask(asked, providers, {}, Options(every_s=0.1, wait_s=60))
+        await until(run, {"done": 2, "running": 2})
+        await again(made)
+        await until(run, {"done": 2, "lost": 2})
+        await again(made)
+        async with asyncio.timeout(20):
+            while len(said) < 2:  # noqa: ASYNC110 - a list
+                await asyncio.sleep(0.05)
+        for name in (gate, made.directory / "go"):
+            await asyncio.to_thread(name.touch)
+        answer = await last(run)
+        # And a new query works at once.
+        assert (await last(session.ask(await question(made.directory, COUNTS), nearby(3), {}, Options()))).complete
+    states = {name: (row.state, row.reason) for name, row in answer.coverage.providers.items()}
+    assert {name: state for name, (state, _) in states.items()} == {
+        "p00": "done", "p01": "done", "p02": "lost", "p03": "lost", "p04": "done", "p05": "done",
+    }  # fmt: skip
+    assert {states["p02"][1], states["p03"][1]} == {RESTARTED}
+    assert said == [f"{RESTARTED}: attaching again"] * 2
+    # What p02 and p03 had emitted may or may not have been cut by then; nothing counts twice.
+    assert {("p00", 1), ("p01", 1), ("p04", 1), ("p05", 1)} <= set(answer.rows)
+    assert {row[1] for row in answer.rows} == {1} and len(answer.rows) <= 6
+    starts = await asyncio.to_thread(lambda: sorted(path.name[:3] for path in made.directory.glob("*.start")))
+    assert starts == [f"p{n:02}" for n in range(6)]
+
+
+async def test_a_following_query_ends_with_what_it_has_and_a_new_one_runs(made: Daemon) -> None:
+    """Its rows stay, its providers are lost by name, and the same session asks again."""
+    await made.start()
+    asked = await question(made.directory, ENDLESS, follow=True)
+    async with open_session(made.place) as session:
+        run = session.ask(asked, nearby(3), {}, Options(every_s=0.1, wait_s=None))
+        before = await first(run)
+        await again(made)
+        answer = await last(run)
+        assert answer.rows[0][1] >= before.rows[0][1]
+        assert not answer.complete
+        assert {(row.state, row.reason) for row in answer.coverage.providers.values()} == {("lost", RESTARTED)}
+        other = session.ask(asked, nearby(3), {}, Options(every_s=0.1, wait_s=None))
+        await first(other)
+
+
+async def test_one_that_does_not_come_back_is_gone(made: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queries end with the reason when its time to come back is over."""
+    monkeypatch.setattr(sessions, "ATTACH_S", 1.0)
+    monkeypatch.setattr(limits, "LEASE_S", 1.0)
+    monkeypatch.setattr(limits, "CONNECT_S", 1.0)
+    await made.start()
+    asked = await question(made.directory, ENDLESS, follow=True)
+    async with open_session(made.place) as session:
+        run = session.ask(asked, nearby(1), {}, Options(every_s=0.1, wait_s=None))
+        await first(run)
+        await asyncio.to_thread(made.kill)
+        answer = await last(run)
+        (row,) = answer.coverage.providers.values()
+        assert (row.state, row.reason) == ("lost", "the coordinator was silent for 1 s")
