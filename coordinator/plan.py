@@ -31,10 +31,11 @@ A provider of a query is in exactly one state:
   the first byte.
 * A job that ends because it was asked to drain keeps its provider's state (``running`` is well when a following query
   ends).
-* The set of targets may change (`TargetsChanged`). Who joins begins like any other, with a wait of its own. Who leaves is
-  drained if its job runs, and is ``left`` when that has answered; if it had none, at once. One that leaves after having
-  ended keeps that state, unless it only says that nobody got there (``unreachable``, ``refused``): then it is ``left``
-  too, and the answer is complete without it. Who comes back begins anew, with a new job asked for as ``rejoined``.
+* The set of targets may change (`TargetsChanged`). Who joins begins like any other, with a wait of its own. Who leaves
+  is drained if its job runs, and is ``left`` when that has answered; if it had none, at once. One that leaves after
+  having ended keeps that state, unless it only says that nobody got there (``unreachable``, ``refused``): then it is
+  ``left`` too, and the answer is complete without it. Who comes back begins anew, with a new job asked for as
+  ``rejoined``.
 * A query is over (`Forget`) when no provider can say anything any more: each has ended or has been drained.
 
 Events about a provider or job that the plan does not know, or that has ended, do nothing: they crossed on their way.
@@ -47,6 +48,62 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from coordinator.steps import (
+    AskStart,
+    CancelAsked,
+    CancelJob,
+    ClientGone,
+    Connect,
+    Disconnect,
+    Event,
+    Forget,
+    Instruction,
+    JobEnded,
+    LinkFailed,
+    LinkHeard,
+    LinkLost,
+    LinkQuiet,
+    LinkTrying,
+    LinkUp,
+    QuerySubmitted,
+    Report,
+    Started,
+    TargetsChanged,
+    TimePassed,
+    VerdictPassed,
+    WakeAt,
+)
+
+# Its words too: whoever drives a plan speaks them.
+__all__ = [
+    "ENDED",
+    "LIVE",
+    "AskStart",
+    "CancelAsked",
+    "CancelJob",
+    "ClientGone",
+    "Connect",
+    "Disconnect",
+    "Event",
+    "Forget",
+    "Instruction",
+    "JobEnded",
+    "LinkFailed",
+    "LinkHeard",
+    "LinkLost",
+    "LinkQuiet",
+    "LinkTrying",
+    "LinkUp",
+    "Plan",
+    "QuerySubmitted",
+    "Report",
+    "Started",
+    "TargetsChanged",
+    "TimePassed",
+    "VerdictPassed",
+    "WakeAt",
+]
+
 LIVE: Final = frozenset(("pending", "connecting", "filtering", "running", "stalled"))
 ENDED: Final = frozenset(("done", "left", "filtered_out", "refused", "unreachable", "failed", "killed", "lost"))
 
@@ -58,188 +115,6 @@ RETRY_MOST_S: Final = 15.0
 
 #: Why a provider has left.
 _LEFT: Final = "the provider table does not select it any more"
-
-
-# Events: what has happened. ``at`` is in seconds of any monotonic clock, always the same one.
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened at a time."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class QuerySubmitted(Event):
-    """The first event of a plan. ``wait_s`` None waits for ever."""
-
-    targets: tuple[str, ...]
-    wait_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class TargetsChanged(Event):
-    """The table has changed: these are asked from now on, and those are asked no more."""
-
-    joined: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LinkTrying(Event):
-    """An attempt is under way, and this is the stage that it has come to, in words."""
-
-    provider: str
-    stage: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkUp(Event):
-    """A runner answered."""
-
-    provider: str
-    level: str | None = None
-    python: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LinkFailed(Event):
-    """An attempt failed, with the facts of a `ReachError`."""
-
-    provider: str
-    text: str
-    state: str = "unreachable"
-    retry: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class LinkLost(Event):
-    """A link that was up broke."""
-
-    provider: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkQuiet(Event):
-    """Nothing has been heard for a while."""
-
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkHeard(Event):
-    """Something has been heard again."""
-
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class Started(Event):
-    """The client's start is on its way to the runner."""
-
-    job: int
-    profile: str
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictPassed(Event):
-    """The filter has answered. ``keep`` false changes nothing yet: the job's end follows and says `filtered_out`."""
-
-    job: int
-    keep: bool
-
-
-@dataclass(frozen=True, slots=True)
-class JobEnded(Event):
-    """The runner says that a job is over."""
-
-    job: int
-    state: str
-    reason: str | None
-    drained: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TimePassed(Event):
-    """What `WakeAt` asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancelAsked(Event):
-    """The client wants its jobs ended: ``drain`` with a last cut, ``abort`` without. ``job`` 0 is all of them."""
-
-    mode: str
-    job: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ClientGone(Event):
-    """Nobody is there any more to whom anything could be reported."""
-
-
-# Instructions: what is to be done.
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """Something to be done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connect(Instruction):
-    """Bring a link to this provider up, or join the attempt that is under way."""
-
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect(Instruction):
-    """This query needs no link to this provider any more; others may."""
-
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskStart(Instruction):
-    """Ask the client for a start under this job number."""
-
-    job: int
-    provider: str
-    reason: str = "ready"
-
-
-@dataclass(frozen=True, slots=True)
-class Report(Instruction):
-    """Tell the client about a change of state."""
-
-    provider: str
-    state: str
-    reason: str | None = None
-    level: str | None = None
-    profile: str | None = None
-    python: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CancelJob(Instruction):
-    """Tell the runner to end a job."""
-
-    job: int
-    mode: str
-
-
-@dataclass(frozen=True, slots=True)
-class WakeAt(Instruction):
-    """Send `TimePassed` at this time; replaces an earlier one."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Forget(Instruction):
-    """The query is over. The last instruction of a plan."""
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from coordinator.links import Link, Links, key_of
 from coordinator.relay import Client, Job, Relay
 from coordinator.story import Story
 from coordinator.table import Provider, ReachOptions
+from coordinator.terms import reserved
 
 
 class Query:
@@ -60,6 +61,8 @@ class Query:
         self._passed = 0
         self._gate = Gate(options.fanout)
         self._targets = {provider.name: _Target(self, _reached(provider, options), options) for provider in providers}
+        #: Whom it asks now: of its targets, those that have not left.
+        self._asked = set(self._targets)
         self._jobs: dict[int, Job] = {}
         self._plan = plan.Plan(numbers, random.random)
         self._events: deque[plan.Event] = deque()
@@ -95,6 +98,31 @@ class Query:
                     self._obey(instruction)
         finally:
             self._busy = False
+
+    def change(self, providers: Mapping[str, Provider]) -> None:
+        """Its selection means these now: some join, and who is not among them leaves."""
+        joined, left = set(providers) - self._asked, self._asked - set(providers)
+        for name, provider in providers.items():
+            self._place(_Target(self, _reached(provider, self._options), self._options), stays=name in self._asked)
+        if not (joined or left):
+            return
+        self._asked = set(providers)
+        log.info("targets changed", query_id=self.query, joined=len(joined), left=len(left))
+        self.reserve(reserved(len(self._targets)))
+        self.client.tell(Targets(query=self.query, payload=codec.pack(sorted(self._targets))))
+        self.tell(plan.TargetsChanged(self.now, tuple(sorted(joined)), tuple(sorted(left))))
+
+    def _place(self, target: _Target, *, stays: bool) -> None:
+        """Take a new target, or another way to one that has not been reached on the old one."""
+        name = target.provider.name
+        known = self._targets.get(name)
+        if known is None:
+            self._targets[name] = target
+        elif known.link is None and known.provider != target.provider:
+            known.disconnect(self._links)
+            self._targets[name] = target
+            if stays and self._plan.states().get(name) in ("pending", "connecting"):
+                target.connect(self._links, self._gate)
 
     def reserve(self, size: int) -> None:
         """From now on its client may be granted so many bytes ahead for it, until it is over."""

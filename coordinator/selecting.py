@@ -7,7 +7,7 @@ a sentence any more, so what is not there (a label that the last provider had, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -28,6 +28,7 @@ class Selection:
         entries: the client's own inventories; of equal names theirs count.
         python: for providers that name none.
         via: likewise; ``{name}`` in it is the provider's.
+        without: names that are not asked again: their part of the answer is there.
         strangers: names that nobody knew when the query began, and that stay.
     """
 
@@ -35,10 +36,11 @@ class Selection:
     entries: Sequence[Provider] = ()
     python: str | None = None
     via: str | None = None
+    without: frozenset[str] = frozenset()
     strangers: frozenset[str] = field(default=frozenset(), init=False)
 
     @classmethod
-    def from_wire(cls, data: Mapping[str, Any], entries: Sequence[Provider] = ()) -> Self:
+    def from_wire(cls, data: Mapping[str, Any], entries: Sequence[Provider] = (), without: Iterable[str] = ()) -> Self:
         """The selection of a submit or a question; unknown fields are ignored.
 
         Raises:
@@ -52,7 +54,7 @@ class Selection:
             if type(values) is not list or not all(type(value) is str for value in values):
                 raise ValueError(f"select: {name} is no list of texts")
         wanted = Wanted(everything=data.get("everything") is True, **{k: tuple(v) for k, v in lists.items()})
-        return cls(wanted, entries, texts["python"], texts["via"])
+        return cls(wanted, entries, texts["python"], texts["via"], frozenset(without))
 
     def choose(
         self, table: Mapping[str, Provider], *, adhoc: bool = True, tell: Callable[[str], None] = lambda _: None
@@ -67,6 +69,11 @@ class Selection:
         Raises:
             UsageError: it makes no sense, names a stranger that may not be, or selects nobody.
         """
+        if not (table or self.entries or self.wanted.names or self.wanted.groups):
+            raise UsageError(
+                "the provider table is empty: `logreduce providers add` or `import` fills it, "
+                "and -i FILE names an inventory"
+            )
         strangers: list[str] = []
         chosen = choose(self._known(table, tell), self.wanted, tell, strangers=strangers)
         unknown = sorted(set(strangers) & set(chosen))
@@ -89,7 +96,11 @@ class Selection:
         return unite(named, tell)
 
     def _reached(self, chosen: Mapping[str, Provider]) -> dict[str, Provider]:
-        return {name: reached(provider, self.python, self.via) for name, provider in chosen.items()}
+        return {
+            name: reached(provider, self.python, self.via)
+            for name, provider in chosen.items()
+            if name not in self.without
+        }
 
 
 def reached(provider: Provider, python: str | None, via: str | None) -> Provider:

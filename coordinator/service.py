@@ -21,19 +21,22 @@ from dataclasses import replace
 from typing import Final
 
 from backplane.wire import codec, limits
-from backplane.wire.errors import RemoteProtocolError
+from backplane.wire.errors import RemoteProtocolError, UsageError
 from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, Submit
 from backplane.wire.zmq import Message as Received
 from backplane.wire.zmq import Router
 from coordinator import log
 from coordinator.answers import Answers
+from coordinator.checking import Checking
 from coordinator.links import IDLE_S, Links, our_hello
 from coordinator.listing import Listing
 from coordinator.queries import Query
 from coordinator.reach.base import Reach
 from coordinator.relay import GONE_S, Client, Relay
+from coordinator.selecting import Selection
 from coordinator.story import Stories
 from coordinator.table import Provider, ReachOptions
+from coordinator.tables import Tables
 from coordinator.terms import Terms, refuse_foreign, reserved
 from provider.runner import frames
 
@@ -55,6 +58,7 @@ class Coordinator:
         idle_s: how long a link without a job is kept; None as long as the coordinator lives.
         guarded: a router for those who come over TCP.
         allowed: names of their keys. One who is not in it any more is not served any more.
+        table: the provider table's file; None is this user's own.
         terms: what clients may ask for. It and ``allowed`` may be set anew at any time.
     """
 
@@ -67,6 +71,7 @@ class Coordinator:
         guarded: Router | None = None,
         allowed: Mapping[str, str] | None = None,
         terms: Terms | None = None,
+        table: str | None = None,
     ) -> None:
         self.allowed = {} if allowed is None else allowed
         self.terms = terms or Terms()
@@ -81,8 +86,13 @@ class Coordinator:
         self._banned: OrderedDict[bytes, None] = OrderedDict()
         self._queries: dict[tuple[bytes, str], Query] = {}
         self._relay = Relay()
+        self._table = table
+        #: Submits whose selection is being looked up, and how they were cancelled meanwhile.
+        self._selecting: dict[tuple[bytes, str], str | None] = {}
+        self._tasks: asyncio.TaskGroup
         self._links: Links
         self._answers: Answers
+        self._tables: Tables
         # Not from 1: what a client has on its way to a coordinator that was killed must mean nothing to the next one.
         self._numbers = itertools.count(1 + secrets.randbelow(1 << 30))
 
@@ -93,18 +103,22 @@ class Coordinator:
             drain_s: how long queries may take to hand over what they have before that.
         """
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             self._links = Links(tasks, self._relay, self._reaches, self._idle_s)
             self._answers = Answers(tasks)
             self._answers.register("statistics", self._tell_statistics)
             Listing(self._queries, self._stories).register(self._answers)
+            self._tables = Tables(self._table, Checking(self._links, self._relay, self._numbers), lambda: self.terms)
+            self._tables.register(self._answers)
             own = [tasks.create_task(self._receive(number)) for number in range(len(self._routers))]
-            own.append(tasks.create_task(self._pulse()))
+            own += [tasks.create_task(self._pulse()), tasks.create_task(self._tables.watch())]
             await stop.wait()
             if drain_s:
                 await self._drain(drain_s)
             for task in own:
                 task.cancel()
             await self._links.close()
+            await self._tables.close()
 
     def statistics(self) -> dict[str, int]:
         """How much of everything there is."""
@@ -220,8 +234,11 @@ class Coordinator:
             case Submit():
                 self._submit(client, message)
             case Cancel():
-                if query := self._queries.get((client.peer, message.query or "")):
+                key = (client.peer, message.query or "")
+                if query := self._queries.get(key):
                     query.cancel(message.mode)
+                elif key in self._selecting:
+                    self._selecting[key] = message.mode
             case Ask():
                 self._answers.asked(client, message)
             case Hello():
@@ -237,22 +254,57 @@ class Coordinator:
         try:
             if self._ending:
                 raise ValueError("this coordinator is being ended and takes no new queries: ask again in a moment")
-            providers, options = _asked(submit, None if client.key is None else self.terms)
-            if (client.peer, submit.query) in self._queries:
+            foreign = None if client.key is None else self.terms
+            providers, options, selection = _asked(submit, foreign)
+            key = (client.peer, submit.query)
+            if key in self._queries or key in self._selecting:
                 raise ValueError("a query of this id runs already")
-            need = reserved(len(providers))
-            self._check_room(client, need)
+            if selection is None:
+                self._begin(client, submit, providers, options)
+                return
         except ValueError as exc:
             client.tell(Fault(code="usage", text=str(exc), query=submit.query))
             return
+        self._selecting[key] = None
+        self._tasks.create_task(self._select(client, submit, options, selection))
+
+    async def _select(self, client: Client, submit: Submit, options: ReachOptions, selection: Selection) -> None:
+        """Begin a query of the table, once it is known whom it asks."""
+        key = (client.peer, submit.query)
+        try:
+            chosen = await self._tables.choose(selection, foreign=client.key is not None)
+            if client.gone or self._selecting[key] == "abort":
+                return
+            query = self._begin(client, submit, list(chosen.providers.values()), options)
+            if submit.follow:
+                self._tables.follow(query, selection)
+            if mode := self._selecting[key]:
+                query.cancel(mode)
+        except (UsageError, ValueError) as exc:
+            client.tell(Fault(code="usage", text=str(exc), query=submit.query))
+        finally:
+            del self._selecting[key]
+
+    def _begin(self, client: Client, submit: Submit, providers: list[Provider], options: ReachOptions) -> Query:
+        """Begin a query.
+
+        Raises:
+            ValueError: it asks too many, or would have too much under way.
+        """
+        if not 1 <= len(providers) <= MOST_TARGETS:
+            raise ValueError(f"a query asks 1 to {MOST_TARGETS} providers, not {len(providers)}")
+        need = reserved(len(providers))
+        self._check_room(client, need)
         story = self._stories.begin(submit.query, client.key)
         query = Query(submit, providers, options, client, self._relay, self._links, self._numbers, self._over, story)
         self._queries[client.peer, submit.query] = query
         query.reserve(need)
         query.begin()
+        return query
 
     def _over(self, query: Query) -> None:
         self._queries.pop((query.client.peer, query.query), None)
+        self._tables.unfollow(query)
         if not self._queries:
             self._none_left.set()
 
@@ -303,8 +355,8 @@ def _own_name() -> str:
         return str(os.getuid())
 
 
-def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], ReachOptions]:
-    """Whom a submit asks, and how.
+def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], ReachOptions, Selection | None]:
+    """Whom a submit asks, and how; with a selection of the table, the providers are what it unites with.
 
     Args:
         foreign: what its client may ask for, if it is not this coordinator's own user.
@@ -316,20 +368,20 @@ def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], Reach
     payload = codec.unpack(submit.payload)
     if type(payload) is not dict or type(payload.get("entries")) is not list:
         raise RemoteProtocolError("a submit without entries")
-    if payload.get("select") is not None:
-        raise ValueError("this coordinator keeps no table of providers to select from: name them")
+    select = payload.get("select")
+    if select is not None and type(select) is not dict:
+        raise RemoteProtocolError("a submit whose select is no map")
     reach = payload.get("reach") or {}
     if type(reach) is not dict or not all(type(entry) is dict for entry in payload["entries"]):
         raise RemoteProtocolError("a submit whose entries or reach are no maps")
     if foreign:
         refuse_foreign(payload, foreign)
     providers = [Provider.from_wire(entry) for entry in payload["entries"]]
-    if not 1 <= len(providers) <= MOST_TARGETS:
-        raise ValueError(f"a query asks 1 to {MOST_TARGETS} providers, not {len(providers)}")
     without = payload.get("without") or ()
     providers = [provider for provider in providers if provider.name not in without]
     names = [provider.name for provider in providers]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"named twice: {', '.join(twice[:5])}")
-    return providers, ReachOptions.from_wire(reach)
+    selection = None if select is None else Selection.from_wire(select, providers, without)
+    return providers, ReachOptions.from_wire(reach), selection

@@ -52,7 +52,7 @@ class Facts:
 
     Attributes:
         checked_at: when, in seconds since the epoch.
-        level: how it was reached (`exec`, `resident`).
+        level: how little it is (`exec`, `resident`).
         python: its version, as ``3.11.2``.
         latency_ms: a question to its runner and the answer.
         clock_offset_s: how far its clock is ahead of the coordinator's.
@@ -107,12 +107,6 @@ class Change:
     def __bool__(self) -> bool:
         """Something is not as it was."""
         return bool(self.added or self.updated or self.removed)
-
-
-def own_path(environ: Mapping[str, str] = os.environ) -> str:
-    """Where a user's table lies."""
-    state = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME", "/nonexistent"), ".local", "state")
-    return os.path.join(state, "logreduce", "providers.sqlite")
 
 
 class Store:

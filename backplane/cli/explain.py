@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from backplane.cli import check, naming, targets
+from backplane.cli import check, finding, naming, targets
 from backplane.client.outputs.harmless import harmless
 from backplane.query.load import load
 from backplane.query.model import Query
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     naming.add_query(parser)
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the output")
     targets.add_arguments(parser)
+    finding.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,12 +45,32 @@ def run(args: argparse.Namespace) -> int:
     for text in (selection.notice, *query.warnings):
         if text:
             print(f"logreduce: {harmless(text)}", file=sys.stderr)
-    names = list(selection.names)
+    names = _names(selection, args)
     if args.output == "json":
         print(json.dumps(_document(query, names), indent=2, default=repr))
     else:
         print("\n".join(harmless(line, keep="\t") for line in _lines(query, names)))
     return 0
+
+
+def _names(selection: targets.Selection, args: argparse.Namespace) -> list[str]:
+    """Whom the query would ask: of a provider table its coordinator says."""
+    if selection.select is None:
+        return selection.names
+    import asyncio
+
+    from backplane.client.session import open_session
+
+    place = finding.coordinator(args).place
+
+    async def asked() -> list[str]:
+        async with open_session(place) as session:
+            names, notices = await selection.chosen(session)
+        for notice in notices:
+            print(f"logreduce: {harmless(notice)}", file=sys.stderr)
+        return names
+
+    return asyncio.run(asked())
 
 
 def scripts(query: Query) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,15 @@ VERBS: dict[str, Verb] = {
     ),
     "rm": Verb("remove a named query and its state"),
     "queries": Verb("list, show, sign and verify the library"),
-    "providers": Verb("keep the table of providers"),
+    "providers": Verb(
+        "keep the table of providers",
+        "backplane.cli.providers",
+        (
+            "logreduce providers add 'web[01-20]' --user reader --label role=web",
+            "logreduce providers import hosts.json --prune",
+            "logreduce providers check -l role=web --log /var/log/nginx/access.log",
+        ),
+    ),
     "serve": Verb("be a resident provider"),
     "jail": Verb("make an account that can only read logs"),
     "coordinator": Verb(

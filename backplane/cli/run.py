@@ -146,7 +146,9 @@ async def _answered(where: Place | Private, question: Question, selection: targe
     )
     entries = [provider.to_wire() for provider in selection.providers]
     async with open_session(where, show.say) as session:
-        run = session.ask(question, entries, selection.reach, options)
+        for notice in (await selection.chosen(session))[1]:
+            show.say(notice)
+        run = session.ask(question, entries, selection.reach, options, selection.select)
         with Interrupts(run.drain, show.say, show.out), show:
             async for snapshot in run.snapshots():
                 show.snapshot(snapshot)

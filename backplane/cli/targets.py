@@ -1,31 +1,44 @@
 """Whom a query asks and how they are reached: the options that every asking verb shares, and what they select.
 
-Knows the option names of the contract; which inventories there are and how they choose is `coordinator.inventory`'s.
-Opens no connection: names that no inventory knows become destinations that are resolved when they are reached.
+Knows the option names of the contract, and who chooses: of inventories alone and of this machine we do, here; where the
+provider table has a say, the coordinator that keeps it. How is `coordinator.inventory`'s business.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
+from coordinator.selecting import reached
 from coordinator.table import Provider
+
+if TYPE_CHECKING:
+    from backplane.client.session import Session
+
+
+#: A group may be asked of a batch system, which takes its time.
+_CHOOSE_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The providers that a query asks.
 
-    ``notice`` is what the user should know about how they were chosen, None where they were named.
+    Attributes:
+        providers: who they are; with ``select`` what the inventories know.
+        reach: options for reaching all of them.
+        notice: what the user should know about how they were chosen, None where they were named.
+        select: what the coordinator is to choose, of them and of its table (docs/reference/frames.md, select).
     """
 
     providers: tuple[Provider, ...]
     reach: dict[str, Any] = field(default_factory=dict)
     notice: str | None = None
+    select: dict[str, Any] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -35,21 +48,35 @@ class Selection:
     @property
     def local(self) -> bool:
         """True if this machine alone is asked, over no network."""
-        return all(provider.reach == "local" for provider in self.providers)
+        return self.select is None and all(provider.reach == "local" for provider in self.providers)
+
+    async def chosen(self, session: Session) -> tuple[list[str], list[str]]:
+        """The names that it means, and what the user should know of them.
+
+        Raises:
+            UsageError: it selects nobody, or makes no sense.
+        """
+        if self.select is None:
+            return self.names, []
+        entries = [provider.to_wire() for provider in self.providers]
+        told = await session.request("providers.choose", {"select": self.select, "entries": entries}, _CHOOSE_S)
+        return told["names"], told["notices"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the target and the reach options."""
     target = parser.add_argument_group("targets (none: this machine, as `local`)")
     for flag, name, metavar, what in (
-        ("-w", "--where", "NODES", "names: web[01-20],db1, @group; with an inventory also web*"),
-        ("-g", "--group", "GROUP", "a group of an inventory, or of ClusterShell"),
+        ("-w", "--where", "NODES", "names: web[01-20],db1, @group; of known ones also web*"),
+        ("-g", "--group", "GROUP", "a group of the table, an inventory, or ClusterShell"),
         ("-x", "--exclude", "NODES", "leave these out"),
         ("-l", "--label", "SELECTOR", "of those, the ones with: KEY=VALUE != =~REGEX !~ KEY !KEY"),
         ("-i", "--inventory", "FILE", "file_sd, Ansible, a list, a program, ssh_config:[FILE]; several unite"),
     ):
         target.add_argument(flag, name, action="append", default=[], metavar=metavar, help=what)
-    target.add_argument("-a", "--all", action="store_true", help="every provider of the inventories")
+    target.add_argument(
+        "-a", "--all", action="store_true", help="every provider of the table, or with -i of the inventories"
+    )
     reach = parser.add_argument_group("reach")
     reach.add_argument("--user", help="login name")
     reach.add_argument("--identity", metavar="FILE", help="private key; with it the agent is not asked")
@@ -63,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reach.add_argument("--ssh-config", metavar="FILE", help="instead of ~/.ssh/config")
     reach.add_argument("--via", metavar="COMMAND", help="reach by a command: 'docker exec -i {name}'")
     reach.add_argument("--python", metavar="PATH", help="the providers' Python (default python3)")
-    reach.add_argument("--sudo", action="store_true", help="(not in this version)")
+    reach.add_argument("--sudo", action="store_true", help="start runners through sudo, without a password")
     reach.add_argument("--allow-root", action="store_true", help="log in as root over ssh all the same")
     reach.add_argument("--fanout", type=_at_least_one, default=limits.FANOUT, metavar="N", help="logins at a time")
     for name, default, what in (
@@ -81,50 +108,58 @@ def selection(args: argparse.Namespace) -> Selection:
     """What the options select, sorted by name, each name once.
 
     Raises:
-        UsageError: an inventory is broken, nothing is selected, or an option belongs to a later version.
+        UsageError: an inventory is broken, or nothing is selected.
     """
-    _refuse_later(args)
-    notices: list[str] = []
-    chosen = _chosen(args, notices)
-    providers = tuple(_reached(chosen[name], args) for name in sorted(chosen))
-    return Selection(providers, _reach(args), "; ".join(notices) or None)
-
-
-def _refuse_later(args: argparse.Namespace) -> None:
-    if args.sudo:
-        raise UsageError("--sudo is not in this version")
-
-
-def _chosen(args: argparse.Namespace, notices: list[str]) -> dict[str, Provider]:
     from coordinator import inventory
 
-    names = args.where
-    if not args.inventory:
-        for given, option in ((args.all, "-a asks every provider"), (args.label, "-l selects by the labels")):
-            if given:
-                raise UsageError(f"{option} of an inventory: name one with -i FILE")
-        if not (names or args.group):
-            notices.append("no target given: asking this machine, as `local`")
-            names = [inventory.LOCAL]
+    notices: list[str] = []
     tell = notices.append
     known = inventory.unite([(source, inventory.read(source, tell)) for source in args.inventory], tell)
+    if _asks_table(args):
+        select = _select(args, list(known))
+        return Selection(tuple(known.values()), _reach(args), "; ".join(notices) or None, select)
+    if not args.inventory and not args.where:
+        notices.append("no target given: asking this machine, as `local`")
     wanted = inventory.Wanted(
         everything=args.all,
-        names=tuple(names),
-        groups=tuple(args.group),
+        names=() if args.inventory else (inventory.LOCAL,),
         without=tuple(args.exclude),
         labels=tuple(args.label),
     )
-    return inventory.choose(known, wanted, tell)
+    chosen = inventory.choose(known, wanted, tell)
+    providers = tuple(reached(chosen[name], args.python, args.via) for name in sorted(chosen))
+    return Selection(providers, _reach(args), "; ".join(notices) or None)
 
 
-def _reached(provider: Provider, args: argparse.Namespace) -> Provider:
-    """The provider with what the command line says of all: an inventory's own word comes first."""
-    if args.python and not provider.python:
-        provider = replace(provider, python=args.python)
-    if args.via and not provider.via and provider.reach != "local":
-        provider = replace(provider, via=args.via.replace("{name}", provider.name), reach="command")
-    return provider
+def _asks_table(args: argparse.Namespace) -> bool:
+    """Whether the provider table has a say.
+
+    Not where inventories are all that is asked (``-i FILE`` with ``-a``, ``-l`` or ``-x``), nor of this machine.
+    """
+    from coordinator.inventory import LOCAL
+
+    if args.where or args.group:
+        return bool(args.inventory or args.group or args.all or args.where != [LOCAL])
+    return not args.inventory and bool(args.all or args.label)
+
+
+def _select(args: argparse.Namespace, known: list[str]) -> dict[str, Any]:
+    """The selection as it travels. Sets and ClusterShell's groups are ours to expand: they are of this machine."""
+    from coordinator.inventory import nodes
+
+    def expanded(texts: list[str]) -> list[str]:
+        return [name for text in texts for name in nodes.expand(text, globs=True)]
+
+    everybody_known = known if args.all else []
+    return {
+        "everything": args.all and not args.inventory,
+        "names": [*everybody_known, *expanded(args.where)],
+        "groups": list(args.group),
+        "without": expanded(args.exclude),
+        "labels": list(args.label),
+        "python": args.python,
+        "via": args.via,
+    }
 
 
 def _reach(args: argparse.Namespace) -> dict[str, Any]:
@@ -135,6 +170,7 @@ def _reach(args: argparse.Namespace) -> dict[str, Any]:
         "host_key": args.host_key,
         "known_hosts": _path(args.known_hosts),
         "ssh_config": _path(args.ssh_config or _configured(args.inventory)),
+        "sudo": args.sudo,
         "allow_root": args.allow_root,
         "fanout": args.fanout,
         "connect_s": args.connect_timeout,

@@ -20,7 +20,7 @@ from backplane.reduce.answer import Answer, Applied, Begin, Instruction, Nonsens
 from backplane.reduce.coverage import ENDED
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import codec, limits
-from backplane.wire.errors import LogReduceError
+from backplane.wire.errors import LogReduceError, UsageError
 from backplane.wire.messages import (
     Cancel,
     Credit,
@@ -76,9 +76,15 @@ class Run:
 
     # -- asking
 
-    def submit(self, providers: Sequence[Mapping[str, Any]], reach: Mapping[str, Any]) -> None:
+    def submit(
+        self,
+        providers: Sequence[Mapping[str, Any]],
+        reach: Mapping[str, Any],
+        select: Mapping[str, Any] | None = None,
+    ) -> None:
         """Send the query to the coordinator."""
-        self._names = [provider["name"] for provider in providers]
+        # Whom a selection means the coordinator says.
+        self._names = [provider["name"] for provider in providers] if select is None else []
         answer = Answer(
             query=self._question.name,
             query_id=self.query_id,
@@ -88,7 +94,7 @@ class Run:
             coverage_full=self._options.coverage_full,
         )
         self._reducing = Reducing(answer, self._outcome, self._failed)
-        self._asking = {"entries": list(providers), "select": None, "reach": dict(reach)}
+        self._asking = {"entries": list(providers), "select": select, "reach": dict(reach)}
         self._submit()
 
     def _submit(self) -> None:
@@ -209,9 +215,15 @@ class Run:
     def about(self, message: State | Targets | Fault) -> None:
         """A frame of the link that names this query."""
         if isinstance(message, Fault):
-            self._failed(LogReduceError(message.text))
+            self._failed((UsageError if message.code == "usage" else LogReduceError)(message.text))
             return
-        if isinstance(message, State) and message.state in ENDED:
+        if isinstance(message, Targets):
+            self._names = codec.unpack(message.payload)
+        elif message.state == "pending":
+            # It begins, perhaps anew: it had left and has come back.
+            self._over.discard(message.provider)
+            self._started.discard(message.provider)
+        elif message.state in ENDED:
             self._over.add(message.provider)
             for job in [job for job in self._live if self._providers[job] == message.provider]:
                 self._ended(job)
@@ -291,10 +303,10 @@ class Run:
 
     def _start(self, begin: Begin) -> None:
         need = begin.need
-        work = self._question.work
         if self._needs.get(need.job) is not need:
             return  # it was of a link that broke meanwhile
         self._started.add(need.provider)
+        work = self._question.work
         ready = Ready(need.provider, need.python, need.labels)
         self._send(
             Start(

@@ -63,7 +63,12 @@ class Session:
         self._lost: str | None = None
 
     def ask(
-        self, question: Question, providers: Sequence[Mapping[str, Any]], reach: Mapping[str, Any], options: Options
+        self,
+        question: Question,
+        providers: Sequence[Mapping[str, Any]],
+        reach: Mapping[str, Any],
+        options: Options,
+        select: Mapping[str, Any] | None = None,
     ) -> Run:
         """Submit a query.
 
@@ -72,6 +77,7 @@ class Session:
             providers: the targets, as `coordinator.table.Provider.to_wire` gives them.
             reach: options for reaching all of them (docs/reference/frames.md, submit).
             options: rhythm and limits of this run.
+            select: whom of the coordinator's table, united with ``providers`` (frames.md, select); None: them alone.
 
         Raises:
             NoCoordinator: the session is broken.
@@ -80,7 +86,7 @@ class Session:
             raise NoCoordinator(self._lost)
         run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._retired, self._tasks)
         self._runs[run.query_id] = run
-        run.submit(providers, reach)
+        run.submit(providers, reach, select)
         return run
 
     async def request(self, what: str, said: Any = None, deadline_s: float = limits.ASK_S) -> Any:

@@ -147,12 +147,12 @@ class Answer:
         """Every target has ended, or was drained. False until the coordinator has said who the targets are."""
         return self._settled and all(each.standing.over for each in self._providers.values())
 
-    def begin(self, provider: str, job: int = 0) -> tuple[int, tuple[tuple[str, bytes], ...]]:
+    def begin(self, provider: str, job: int = 0, *, anew: bool = False) -> tuple[int, tuple[tuple[str, bytes], ...]]:
         """A new job of a provider: its epoch, and the positions to start from. What older jobs still say is dropped."""
         each = self._known(provider)
         each.job = job
         each.standing.begun()
-        return each.cursor.begin()
+        return each.cursor.begin(anew=anew)
 
     def handle(self, provider: str, message: Message | Nonsense, size: int = 0) -> list[Instruction]:
         """Take one message about a provider (any name for `Targets`); what should be done about it.
@@ -170,7 +170,7 @@ class Answer:
             self._known(message.provider).standing.changed(message, message.at or self._clock())
             return []
         if isinstance(message, NeedStart):
-            return [Begin(message, *self.begin(message.provider, message.job))]
+            return [Begin(message, *self.begin(message.provider, message.job, anew=message.reason == "rejoined"))]
         each = self._known(provider)
         if message.job and each.job and message.job != each.job:
             each.cursor.stale += 1

@@ -72,8 +72,14 @@ class Cursor:
         """Payload bytes of a cut that is not complete."""
         return self._staged_bytes
 
-    def begin(self) -> tuple[int, tuple[tuple[str, bytes], ...]]:
-        """A new epoch and the positions to start it from; the older ones are fenced."""
+    def begin(self, *, anew: bool = False) -> tuple[int, tuple[tuple[str, bytes], ...]]:
+        """A new epoch and the positions to start it from; the older ones are fenced.
+
+        Args:
+            anew: forget the positions: it opens where its query begins, and what is between is not its business.
+        """
+        if anew:
+            self._positions = {}
         self.epoch += 1
         self.seq = 0
         self._broken = False

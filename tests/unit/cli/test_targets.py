@@ -12,12 +12,24 @@ import pytest
 
 from backplane.cli import targets
 from backplane.wire.errors import UsageError
+from coordinator import selecting
+from coordinator.table import Provider
 
 
 def _select(*argv: str) -> targets.Selection:
     parser = argparse.ArgumentParser()
     targets.add_arguments(parser)
     return targets.selection(parser.parse_args(argv))
+
+
+def _choose(*argv: str, table: dict[str, Provider] | None = None) -> tuple[dict[str, Provider], list[str]]:
+    """What a coordinator with this table makes of the options, and what it tells."""
+    selection = _select(*argv)
+    assert selection.select is not None
+    notices = [selection.notice] if selection.notice else []
+    wired = [Provider.from_wire(provider.to_wire()) for provider in selection.providers]
+    chosen = selecting.Selection.from_wire(selection.select, wired).choose(table or {}, tell=notices.append)
+    return chosen, notices
 
 
 @pytest.fixture
@@ -41,10 +53,27 @@ def test_none_is_this_machine() -> None:
 
 def test_node_sets_become_destinations() -> None:
     """Names that no inventory knows are ssh destinations; -x takes some out; each counts once."""
-    selection = _select("-w", "web[01-03],db1", "-w", "web02", "-x", "web[03-99]")
-    assert selection.names == ["db1", "web01", "web02"]
-    assert {provider.reach for provider in selection.providers} == {"ssh"}
-    assert not selection.local
+    argv = ("-w", "web[01-03],db1", "-w", "web02", "-x", "web[03-99]")
+    chosen, _ = _choose(*argv)
+    assert sorted(chosen) == ["db1", "web01", "web02"]
+    assert {provider.reach for provider in chosen.values()} == {"ssh"}
+    assert not _select(*argv).local
+
+
+def test_the_table_is_asked_where_it_has_a_say(inventory: str) -> None:
+    """By -a, -l, -w and -g; not for this machine, nor where an inventory is all that is asked."""
+    for argv in (["-a"], ["-l", "role=web"], ["-w", "web1"], ["-g", "front"], ["-i", inventory, "-w", "db1"]):
+        assert _select(*argv).select is not None, argv
+    for argv in ([], ["-w", "local"], ["-i", inventory], ["-i", inventory, "-a", "-l", "role=db", "-x", "web1"]):
+        assert _select(*argv).select is None, argv
+
+
+def test_an_inventory_wins_over_the_table(inventory: str) -> None:
+    """Of equal names the inventory's is asked, and that is told; -w finds the others in the table."""
+    table = {name: Provider(name, user="reader") for name in ("web1", "web7")}
+    chosen, notices = _choose("-i", inventory, "-w", "web*", table=table)
+    assert {name: provider.user for name, provider in chosen.items()} == {"web1": None, "web2": None, "web7": "reader"}
+    assert "web1: the provider table says otherwise than the inventory, which comes first" in notices[0]
 
 
 def test_inventory_alone_is_all_of_it(inventory: str) -> None:
@@ -54,15 +83,15 @@ def test_inventory_alone_is_all_of_it(inventory: str) -> None:
 
 def test_names_and_labels_intersect(inventory: str) -> None:
     """-w and -l together keep what both select."""
-    assert _select("-i", inventory, "-l", "site=a", "-w", "web[1-2],db1", "-l", "role=web").names == ["web1", "web2"]
+    chosen, _ = _choose("-i", inventory, "-l", "site=a", "-w", "web[1-2],db1", "-l", "role=web")
+    assert sorted(chosen) == ["web1", "web2"]
 
 
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
-        (["-a"], "-i FILE"),
-        (["-l", "role=web"], "-i FILE"),
-        (["-x", "local"], "select no provider"),
+        (["-a"], "the provider table is empty"),
+        (["-l", "role=web"], "the provider table is empty"),
         (["-w", "web1", "-x", "web1"], "select no provider"),
         (["-g", "nowhere-group"], "no inventory has a group"),
         (["-w", "web[1-"], "web[1-"),
@@ -71,17 +100,17 @@ def test_names_and_labels_intersect(inventory: str) -> None:
 def test_says_what_is_wrong(argv: list[str], text: str) -> None:
     """Options that select nothing are refused with what to do."""
     with pytest.raises(UsageError, match=text.replace("[", r"\[")):
-        _select(*argv)
+        _choose(*argv)
 
 
 def test_inventories_of_several_kinds_unite(inventory: str, tmp_path: Path) -> None:
     """The first to define a name wins; what is not as it seems is told in one notice."""
     (tmp_path / "more.yml").write_text("- targets: [web1, mail1]\n  labels: {role: mail}\n")
-    selection = _select("-i", inventory, "-i", str(tmp_path / "more.yml"), "-w", "web*,mail1,web9")
-    assert selection.names == ["mail1", "web1", "web2", "web9"]
-    assert next(p for p in selection.providers if p.name == "web1").labels["role"] == "web"
-    assert "web1: " in (selection.notice or "")
-    assert "taken as ssh destinations: web9" in (selection.notice or "")
+    chosen, notices = _choose("-i", inventory, "-i", str(tmp_path / "more.yml"), "-w", "web*,mail1,web9")
+    assert sorted(chosen) == ["mail1", "web1", "web2", "web9"]
+    assert chosen["web1"].labels["role"] == "web"
+    assert "web1: " in notices[0]
+    assert "taken as ssh destinations: web9" in notices[1]
 
 
 def test_an_ssh_config_that_names_hosts_says_how_they_are_reached(tmp_path: Path) -> None:
@@ -109,5 +138,5 @@ def test_the_local_machine_and_one_name_need_no_library() -> None:
 
 def test_via_names_each_provider() -> None:
     """--via makes a command of a name."""
-    (provider,) = _select("-w", "pod7", "--via", "kubectl exec -i {name} --").providers
+    (provider,) = _choose("-w", "pod7", "--via", "kubectl exec -i {name} --")[0].values()
     assert (provider.reach, provider.via) == ("command", "kubectl exec -i pod7 --")
