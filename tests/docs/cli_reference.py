@@ -38,11 +38,13 @@ Data goes to stdout; progress, warnings and what scripts print go to stderr. `NO
 
 | what | meaning |
 |---|---|
-| `LOGREDUCE_COORDINATOR` | a coordinator's address, `ipc:///path`; a flag comes first |
+| `LOGREDUCE_COORDINATOR` | a coordinator's address, `ipc:///path` or `tcp://HOST:PORT`; a flag comes first |
+| `LOGREDUCE_SERVER_KEY`, `LOGREDUCE_KEY` | over TCP: the coordinator's public key, and the file of our own |
 | `LOGREDUCE_LOG` | level of the coordinator's log: `debug`, `info`, `warning` |
 | `LOGREDUCE_LOG_FORMAT` | form of the coordinator's log: `console`, `json` |
 | `NO_COLOR` | no colours |
-| `$XDG_CONFIG_HOME/logreduce/config.toml` | `coordinator = "ipc:///path"` |
+| `$XDG_CONFIG_HOME/logreduce/config.toml` | `coordinator = "ipc:///path"`, and keys for one over TCP |
+| `$XDG_CONFIG_HOME/logreduce/coordinator.toml` | settings of `logreduce coordinator`; each is also `LOGREDUCE_NAME` |
 | `$XDG_RUNTIME_DIR/logreduce/coordinator.sock` | used if somebody listens on it |
 
 A coordinator is chosen in this order: `--private`, `--coordinator`, `LOGREDUCE_COORDINATOR`, the configuration, the
@@ -86,7 +88,7 @@ def _row(action: argparse.Action) -> str:
 
 def _operand(action: argparse.Action) -> str:
     if action.metavar:
-        return str(action.metavar)
+        return " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar
     return "\\|".join(map(str, action.choices)) if action.choices else action.dest.upper()
 
 
