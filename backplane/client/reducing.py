@@ -154,7 +154,13 @@ class Reducing:
         return not final or not self._staged
 
     def _answer_snapshot(self, final: bool, future: asyncio.Future[Snapshot]) -> None:
-        snapshot = self._answer.snapshot(final=final)
+        try:
+            snapshot = self._answer.snapshot(final=final)
+        except BaseException as exc:
+            # Whoever asked must hear of it too: this question is no longer among those that `_fail` answers.
+            error = exc
+            self._post(lambda: None if future.done() else future.set_exception(error))
+            raise
         self._post(lambda: None if future.done() else future.set_result(snapshot))
 
     def _apply(self, staged: _Staged) -> None:
