@@ -1,0 +1,87 @@
+"""`logreduce ps` and `logreduce cancel`: what runs, what became of it, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.program import ARGV, call, snapshots, started
+
+SLEEPS = 'import time\ndef map():\n    yield 1\n    while True:\n        time.sleep(0.1)\nreduce = "count"\n'
+
+
+@pytest.fixture(autouse=True)
+def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment of its own."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "q.py").write_text(SLEEPS)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    for name in ("XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+@contextlib.contextmanager
+def coordinator() -> Iterator[subprocess.Popen[str]]:
+    """`logreduce coordinator`, listening."""
+    with started("coordinator") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+
+
+def test_a_query_is_listed_told_and_ended(tmp_path: Path) -> None:
+    """Found by its own socket; a query that somebody ends says so and prints what it has."""
+    with (
+        coordinator(),
+        started("run", tmp_path / "q.py", "-o", "jsonl", "--every", "100ms") as asking,
+    ):
+        query = next(each["query_id"] for each in snapshots(asking) if each["rows"])
+        (told,) = json.loads(call("ps", "-o", "json").out)
+        assert (told["id"], told["targets"], told["states"]) == (query, 1, {"running": 1})
+        assert query in call("ps").out
+        story = call("ps", "--story", query, "local").out
+        assert story.index("'pending'") < story.index("link up") < story.index("job started") < story.index("'running'")
+        assert call("cancel", "nothing").status == 2
+        assert call("cancel", query[:5]).out == f"{query} is being ended\n"
+        last = list(snapshots(asking))[-1]
+        assert last["final"] and last["rows"][0]["count"] == 1
+        assert asking.stderr is not None
+        assert "cancelled it" in asking.stderr.read()
+        assert call("ps").out == "no queries run\n"
+        assert call("cancel", "--all").out == "no query to end\n"
+
+
+@pytest.mark.parametrize("args", [["ps"], ["cancel", "--all"]])
+def test_without_a_coordinator_it_is_one_sentence(tmp_path: Path, args: list[str]) -> None:
+    """It says where it looked, and what starts one."""
+    done = call(*args)
+    assert done.status == 1
+    assert "no coordinator runs at" in done.err
+    assert str(tmp_path / "run") in done.err
+
+
+def test_keys_by_the_command_line(tmp_path: Path) -> None:
+    """Made, listed, allowed, revoked; the secret is on no stream, and wrong words are sentences."""
+    made = call("coordinator", "keys", "new", "alice")
+    key = made.out.split("'")[1]
+    secret = (tmp_path / "logreduce" / "keys" / "alice.key").read_text().strip()
+    outputs = [made.out, call("coordinator", "keys", "allow", "alice", key).out]
+    outputs.append(call("coordinator", "keys", "ls").out)
+    assert outputs[-1].count(key) == 2
+    outputs.append(call("coordinator", "keys", "revoke", "alice").out)
+    assert all(secret not in each for each in outputs)
+    for words, says in (
+        (["keys", "nwe"], "did you mean 'new'"),
+        (["keys", "new"], "keys new NAME"),
+        (["kesy"], "logreduce coordinator keys"),
+        (["--listen", "tcp://127.0.0.1:1"], "nobody may come in over TCP yet"),
+    ):
+        done = subprocess.run([*ARGV, "coordinator", *words], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode in (1, 2)
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
