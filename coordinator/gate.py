@@ -24,6 +24,8 @@ from typing import Final
 
 from backplane.wire.errors import ReachError
 
+#: The stage of whoever has not passed it yet.
+WAITING_FOR_TURN: Final = "waiting for its turn to connect"
 #: Longer than a handshake with a busy host (0.1 to 1 s), shorter than the deadlines of a dead one (5 and 8 s).
 SLOW_S: Final = 2.0
 LENT: Final = 8

@@ -23,8 +23,8 @@ from backplane.wire.errors import ReachError, RemoteProtocolError
 from backplane.wire.messages import Beat, Fault, Hello
 from coordinator import log
 from coordinator.descriptors import Descriptors, raise_limit
-from coordinator.gate import Gate
-from coordinator.reach.base import QUOTE_CHARS, WAITING_FOR_TURN, Channel, Exit, Reach, Turn, explain_exit
+from coordinator.gate import WAITING_FOR_TURN, Gate
+from coordinator.reach.base import QUOTE_CHARS, Channel, Exit, Reach, Turn, explain_exit
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 from provider.runner import frames

@@ -75,8 +75,6 @@ class Channel(Protocol):
 #: A place for one handshake. It takes the account to log in as, whose refusals are counted so that a wrong key does not
 #: lock it; None where nobody logs in. See `coordinator.gate`.
 Turn = Callable[[str | None], AbstractAsyncContextManager[None]]
-#: The stage before it.
-WAITING_FOR_TURN: Final = "waiting for its turn to connect"
 
 
 class Reach(Protocol):

@@ -15,7 +15,8 @@ import shlex
 from typing import Final
 
 from backplane.wire.errors import ReachError
-from coordinator.reach.base import WAITING_FOR_TURN, Channel, Exit, Receiver, Tail, Turn
+from coordinator.gate import WAITING_FOR_TURN
+from coordinator.reach.base import Channel, Exit, Receiver, Tail, Turn
 from coordinator.reach.credentials import Files
 from coordinator.reach.jumps import Jumps
 from coordinator.reach.login import log_in, words
