@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from coordinator.gate import WAITING_FOR_TURN
 from coordinator.plan import (
     ENDED,
     LIVE,
@@ -33,6 +34,7 @@ from coordinator.plan import (
     QuerySubmitted,
     Report,
     Started,
+    TargetsChanged,
     TimePassed,
     VerdictPassed,
     WakeAt,
@@ -136,6 +138,17 @@ def test_the_end_of_the_wait_names_the_last_failure_or_the_stage() -> None:
     assert reports(plan.handle(LinkFailed(11.0, "hangs", "late"))) == []
 
 
+def test_whoever_waits_for_its_turn_at_the_end_of_the_wait_is_tried_once() -> None:
+    """Of many providers the last are not unreachable because the first took long."""
+    plan = new("fails", "comes", wait_s=10.0)
+    for name in ("fails", "comes"):
+        plan.handle(LinkTrying(1.0, name, WAITING_FOR_TURN))
+    assert reports(plan.handle(TimePassed(10.0))) == []
+    plan.handle(LinkTrying(11.0, "fails", "waiting for the TCP connection"))
+    assert reports(plan.handle(LinkFailed(12.0, "fails", "it is down"))) == [("unreachable", "it is down")]
+    assert [type(step) for step in plan.handle(LinkUp(13.0, "comes"))] == [AskStart]
+
+
 def test_a_wake_up_that_comes_early_is_asked_for_again() -> None:
     """A loop's timer may fire a moment before its time."""
     plan = new("a", wait_s=10.0)
@@ -224,6 +237,55 @@ def test_a_state_that_we_do_not_know_is_failed() -> None:
     assert "vanished" in (found[1] or "")
 
 
+def test_who_joins_begins_like_any_other_with_a_wait_of_its_own() -> None:
+    """Also after the wait of the first ones is over."""
+    plan = running("a")
+    plan.handle(TimePassed(10.0))
+    told = plan.handle(TargetsChanged(20.0, joined=("b",)))
+    assert told == [Report("b", "pending"), Connect("b"), WakeAt(30.0)]
+    assert reports(plan.handle(TimePassed(30.0)))[0][0] == "unreachable"
+    assert plan.states()["a"] == "running"
+
+
+def test_who_leaves_hands_over_what_it_has() -> None:
+    """Its job is drained, and it has left when that has ended; a query that nobody is left of is over."""
+    plan = running("a")
+    assert plan.handle(TargetsChanged(2.0, left=("a",)))[0] == CancelJob(1, "drain")
+    assert plan.states() == {"a": "running"}
+    told = plan.handle(JobEnded(3.0, 1, "done", None, drained=True))
+    assert [state for state, _ in reports(told)] == ["left"]
+    assert told[-2:] == [Disconnect("a"), Forget()]
+
+
+def test_who_leaves_before_it_was_reached_has_left_at_once() -> None:
+    """And one that is unreachable does not spoil the answer any more; what failed did contribute, and stays so."""
+    plan = new("a", "b", "c", "d")
+    plan.handle(LinkFailed(1.0, "b", "refused", retry=False))
+    for event in (LinkUp(1.0, "c"), Started(1.0, 1, "open"), JobEnded(1.5, 1, "failed", "raised", drained=False)):
+        plan.handle(event)
+    told = plan.handle(TargetsChanged(2.0, left=("a", "b", "c", "nobody")))
+    assert [(i.provider, i.state) for i in told if isinstance(i, Report)] == [("a", "left"), ("b", "left")]
+    assert plan.states()["c"] == "failed"
+
+
+def test_who_comes_back_is_asked_anew_as_rejoined() -> None:
+    """Also while its job has not yet answered that it is to end."""
+    plan = new("a", "b")
+    for event in (LinkUp(1.0, "a"), Started(1.0, 1, "open"), TargetsChanged(2.0, left=("a",))):
+        plan.handle(event)
+    assert plan.handle(TargetsChanged(2.5, joined=("a",))) == []
+    told = plan.handle(JobEnded(3.0, 1, "left", None, drained=True))
+    assert [state for state, _ in reports(told)] == ["left", "pending"]
+    assert plan.handle(LinkUp(4.0, "a"))[-1] == AskStart(2, "a", "rejoined")
+
+
+def test_nobody_joins_a_query_that_is_being_ended() -> None:
+    """After a cancel the table is of no interest."""
+    plan = running("a")
+    plan.handle(CancelAsked(2.0, "drain"))
+    assert plan.handle(TargetsChanged(2.5, joined=("b",))) == []
+
+
 NAMES = ("a", "b", "c")
 
 
@@ -238,6 +300,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.ended: dict[str, str] = {}
         self.jobs: dict[int, str] = {}
         self.started: set[int] = set()
+        #: Who has joined or left since the beginning, ever.
+        self.joined: set[str] = set()
+        self.left: set[str] = set()
         self.forgotten = False
         self.wake: float | None = None
 
@@ -250,7 +315,10 @@ class AnyOrder(RuleBasedStateMachine):
             assert not self.forgotten, "nothing follows Forget"
             match instruction:
                 case Report(name, state):
-                    assert name not in self.ended, "an ended state changed"
+                    was = self.ended.pop(name, None)
+                    back = state == "pending" and name in self.joined
+                    gone = state == "left" and was in ("unreachable", "refused") and name in self.left
+                    assert was is None or back or gone, "an ended state changed"
                     assert self.reported.get(name) != state, "a report that is no change"
                     self.reported[name] = state
                     if state in ENDED:
@@ -315,6 +383,12 @@ class AnyOrder(RuleBasedStateMachine):
     def cancel(self, mode: str, job: int) -> None:
         self.happen(CancelAsked(self.now, mode, job))
 
+    @rule(joined=st.sets(st.sampled_from((*NAMES, "new"))), left=st.sets(st.sampled_from(NAMES)))
+    def changed(self, joined: set[str], left: set[str]) -> None:
+        self.joined |= joined
+        self.left |= left
+        self.happen(TargetsChanged(self.now, tuple(sorted(joined)), tuple(sorted(left - joined))))
+
     @rule()
     def gone(self) -> None:
         self.happen(ClientGone(self.now))
@@ -322,10 +396,10 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def one_state_each(self) -> None:
         states = self.plan.states()
-        assert set(states) in ({*NAMES}, set())
+        assert not states or {*NAMES} <= set(states) <= {*NAMES, *self.joined}
         assert all((state in LIVE) != (state in ENDED) for state in states.values())
         assert states == self.reported, "a state that nobody was told"
-        if len(self.ended) == len(NAMES):
+        if states and len(self.ended) == len(states):
             assert self.forgotten
 
 
