@@ -48,6 +48,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from coordinator.gate import WAITING_FOR_TURN
 from coordinator.steps import (
     AskStart,
     CancelAsked,
@@ -128,6 +129,8 @@ class _Target:
     #: Where the attempt under way is; None between attempts.
     stage: str | None = None
     attempts: int = 0
+    #: The wait ended before its turn came: it is tried once.
+    last_try: bool = False
     #: When to try again; None while trying or not at all.
     retry_at: float | None = None
     #: The job asked for or running, 0 without one.
@@ -280,7 +283,7 @@ class Plan:
         target = self._connecting(event.provider)
         if target is None:
             return
-        if not event.retry or self._wait_is_over(event.at):
+        if not event.retry or self._wait_is_over(event.at, target):
             self._give_up(target, event.state, event.text)
         else:
             self._try_again(target, event.at, event.text)
@@ -293,7 +296,7 @@ class Plan:
         if target.started:
             self._report(target, "lost", event.reason)
             self._return(target, event.at)
-        elif self._wait_is_over(event.at):
+        elif self._wait_is_over(event.at, target):
             self._give_up(target, "unreachable", event.reason)
         else:
             self._try_again(target, event.at, event.reason)
@@ -348,7 +351,12 @@ class Plan:
         if self._wait_is_over(event.at):
             self._deadline = None
             for target in self._targets.values():
-                if not target.over and not target.job:
+                if target.over or target.job:
+                    continue
+                if target.stage == WAITING_FOR_TURN and not target.failure:
+                    # It is we who have not come to it. Its own deadlines end the try that it gets.
+                    target.last_try = True
+                else:
                     self._give_up(target, "unreachable", _why(target))
             return
         while self._retries and self._retries[0][0] <= event.at:
@@ -406,8 +414,9 @@ class Plan:
     def _wait_anew(self, at: float) -> None:
         self._deadline = None if self._wait_s is None else at + self._wait_s
 
-    def _wait_is_over(self, at: float) -> bool:
-        return self._deadline is not None and at >= self._deadline
+    def _wait_is_over(self, at: float, target: _Target | None = None) -> bool:
+        """For all, or for this one: whose turn came after the wait had ended has one try."""
+        return (self._deadline is not None and at >= self._deadline) or (target is not None and target.last_try)
 
     def _next_wake(self) -> float | None:
         while self._retries and self._targets[self._retries[0][1]].retry_at != self._retries[0][0]:
