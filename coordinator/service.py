@@ -192,7 +192,7 @@ class Coordinator:
         kind, _ = frames.peek(body)
         if kind != frames.HELLO:
             # It has said hello to whoever listened here before us: ZeroMQ connects again by itself, and tells nobody.
-            self._expel(client, Fault(code="restarted", text=RESTARTED))
+            self._expel(client, Fault(code="restarted", text=RESTARTED, instance=self._instance))
             return False
         hello = codec.decode(body)
         if not isinstance(hello, Hello) or hello.role != "client":

@@ -53,6 +53,8 @@ class Session:
         self._place = place
         self._notice = notice
         self._instance = uuid.uuid4().hex
+        #: The life of the coordinator that we are attached to.
+        self._theirs = ""
         self._apart = False
         self._inbox = codec.Inbox()
         self._runs: dict[str, Run] = {}
@@ -174,6 +176,7 @@ class Session:
             raise NoCoordinator(
                 f"the coordinator speaks protocol {first.oldest} to {first.version}, this client {frames.VERSION}"
             )
+        self._theirs = first.instance
 
     async def receive(self) -> None:
         """Hand on what arrives, until cancelled or lost."""
@@ -182,8 +185,10 @@ class Session:
                 for body in await self._dealer.recv():
                     self._heard = time.monotonic()
                     self._dispatch(body)
-            except NoCoordinator:  # it was closed, which `_break` does
-                await self._attach()
+            except NoCoordinator:
+                if not self._apart:
+                    raise
+                await self._attach()  # `_break` has closed it
 
     async def beat(self) -> None:
         """Beat, and notice when the other side does not."""
@@ -274,7 +279,9 @@ class Session:
         elif isinstance(message, Told):
             self._told(message)
         elif isinstance(message, Fault) and message.code == "restarted":
-            self._break(message.text)
+            # ZeroMQ connects again by itself, to the same one as well.
+            same = message.instance == self._theirs
+            self._break("the connection to the coordinator broke" if same else message.text)
         elif isinstance(message, Fault):
             self.lose(message.text)
         # Anything else belongs to a run that has been released while it was under way.

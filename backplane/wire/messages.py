@@ -147,6 +147,7 @@ class Fault(Message):
     file: str | None = None
     line: int | None = None
     query: str | None = None
+    instance: str = ""
     payload: bytes = field(default=b"", repr=False)
 
 

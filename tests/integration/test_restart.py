@@ -12,7 +12,10 @@ from backplane.client import session as sessions
 from backplane.client.run import Run
 from backplane.client.session import open_session
 from backplane.client.spec import Options
-from backplane.wire import limits
+from backplane.wire import codec, limits
+from backplane.wire.errors import NoCoordinator
+from backplane.wire.messages import Fault, Hello
+from backplane.wire.zmq import Dealer
 from tests.integration.daemon_rig import Daemon, daemon
 from tests.integration.test_daemon import COUNTS, ENDLESS, first, last, nearby, question
 
@@ -121,3 +124,49 @@ async def test_one_that_does_not_come_back_is_gone(made: Daemon, monkeypatch: py
         answer = await last(run)
         (row,) = answer.coverage.providers.values()
         assert (row.state, row.reason) == ("lost", "the coordinator was silent for 1 s")
+
+
+async def test_over_tcp_a_client_comes_back_by_its_key(made: Daemon) -> None:
+    """The same session asks the new daemon, and the user was told once."""
+    alice = await asyncio.to_thread(made.client, "alice")
+    await made.start("--listen", "tcp://127.0.0.1:0")
+    said: list[str] = []
+    async with open_session(await made.over_tcp(alice), said.append) as session:
+        assert (await session.request("statistics"))["clients"] == 1
+        await asyncio.to_thread(made.kill)
+        await made.start("--listen", made.address)
+        async with asyncio.timeout(20):
+            while not said:  # noqa: ASYNC110 - a list
+                await asyncio.sleep(0.05)
+            while True:
+                try:
+                    told = await session.request("statistics")
+                    break
+                except NoCoordinator:
+                    await asyncio.sleep(0.05)
+        assert told["clients"] == 1
+    assert said == [f"{RESTARTED}: attaching again"]
+
+
+async def test_a_client_that_comes_back_replaces_itself(made: Daemon) -> None:
+    """Over another connection, by its instance; another client is another one."""
+    await made.start()
+    async with open_session(made.place) as watching:
+        dealers = [Dealer() for _ in range(3)]
+        for dealer, instance in zip(dealers, ("one", "one", "other"), strict=True):
+            await dealer.connect(made.place.address)
+            dealer.send([codec.encode_one(Hello(role="client", instance=instance))])
+            await dealer.recv()
+        assert (await watching.request("statistics"))["clients"] == 3
+        for dealer in dealers:
+            dealer.close(0)
+
+
+async def test_a_connection_that_breaks_is_no_restart(made: Daemon) -> None:
+    """The same coordinator that does not know a client any more is called what it is."""
+    await made.start()
+    said: list[str] = []
+    async with open_session(made.place, said.append) as session:
+        theirs = session._theirs
+        session._dispatch(codec.encode_one(Fault(code="restarted", text=RESTARTED, instance=theirs)))
+        assert said == ["the connection to the coordinator broke: attaching again"]
