@@ -210,9 +210,9 @@ class _PartByPart(Cursor):
 class _KeepsParts(Cursor):
     """A new epoch finds the parts of the old one."""
 
-    def begin(self) -> tuple[int, tuple[tuple[str, bytes], ...]]:
+    def begin(self, *, anew: bool = False) -> tuple[int, tuple[tuple[str, bytes], ...]]:
         parts = self._parts
-        begun = super().begin()
+        begun = super().begin(anew=anew)
         self._parts = parts
         return begun
 
