@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from backplane.wire import limits, places
 from backplane.wire.errors import RemoteProtocolError, UsageError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How often others' changes of the file are looked for, while a query wants to know.
 LOOK_S: Final = limits.BEAT_S
+
+T = TypeVar("T")
 
 #: Checks providers: takes them, the reach options and paths of logs, gives what was found by name.
 Check = Callable[[Mapping[str, Provider], ReachOptions, list[str]], Awaitable[Mapping[str, "Facts"]]]
@@ -125,7 +127,7 @@ class Tables:
     async def _look(self) -> None:
         """Tell the queries that select others than before, if the table has changed."""
         async with self._looking:
-            stamp = await asyncio.to_thread(self._store().stamp) if self._there() else (None,)
+            stamp = await asyncio.to_thread(self._read, lambda store: store.stamp(), (None,))
             if stamp == self._stamp:
                 return
             table = await self._providers()
@@ -136,10 +138,11 @@ class Tables:
                     follower.change(providers)
 
     async def _providers(self) -> dict[str, Provider]:
-        return await asyncio.to_thread(self._store().providers) if self._there() else {}
+        return await asyncio.to_thread(self._read, lambda store: store.providers(), {})
 
-    def _there(self) -> bool:
-        return os.path.exists(self._path)
+    def _read(self, call: Callable[[Store], T], nothing: T) -> T:
+        """In a thread: what the store says, or nothing while there is no file."""
+        return call(self._store()) if os.path.exists(self._path) else nothing
 
     def _store(self) -> Store:
         if self._made is None:
@@ -152,7 +155,7 @@ class Tables:
 
     async def _ls(self, client: Client, said: Any) -> dict[str, Any]:
         """Rows of those selected; all without a selection."""
-        rows = await asyncio.to_thread(self._store().rows) if self._there() else []
+        rows = await asyncio.to_thread(self._read, lambda store: store.rows(), [])
         select = _map(said).get("select")
         if select is not None:
             chosen = await self._in_table(select)
