@@ -113,6 +113,8 @@ ENDED: Final = frozenset(("done", "left", "filtered_out", "refused", "unreachabl
 RETRY_FIRST_S: Final = 0.5
 #: Longest pause. More would keep a host that came back waiting; less is noise in its logs.
 RETRY_MOST_S: Final = 15.0
+#: Whose turn came later than this after the query began has not had the wait, and gets its first try to the end.
+LATE_S: Final = 2.0
 
 #: Why a provider has left.
 _LEFT: Final = "the provider table does not select it any more"
@@ -129,7 +131,9 @@ class _Target:
     #: Where the attempt under way is; None between attempts.
     stage: str | None = None
     attempts: int = 0
-    #: The wait ended before its turn came: it is tried once.
+    #: When its turn to connect came.
+    turn_at: float | None = None
+    #: The wait ended in its first try, which was late: there is no other.
     last_try: bool = False
     #: When to try again; None while trying or not at all.
     retry_at: float | None = None
@@ -264,6 +268,8 @@ class Plan:
         if target is None:
             return
         target.stage = event.stage
+        if target.turn_at is None and event.stage != WAITING_FOR_TURN:
+            target.turn_at = event.at
         if target.state == "pending":
             self._report(target, "connecting")
 
@@ -353,7 +359,7 @@ class Plan:
             for target in self._targets.values():
                 if target.over or target.job:
                     continue
-                if target.stage == WAITING_FOR_TURN and not target.failure:
+                if self._is_late(target, event.at):
                     # It is we who have not come to it. Its own deadlines end the try that it gets.
                     target.last_try = True
                 else:
@@ -414,8 +420,14 @@ class Plan:
     def _wait_anew(self, at: float) -> None:
         self._deadline = None if self._wait_s is None else at + self._wait_s
 
+    def _is_late(self, target: _Target, now: float) -> bool:
+        """At the end of the wait: it is in its first try, or before it, since others had their turn before it."""
+        if target.stage is None or target.failure or self._wait_s is None:
+            return False
+        return target.turn_at is None or target.turn_at > now - self._wait_s + LATE_S
+
     def _wait_is_over(self, at: float, target: _Target | None = None) -> bool:
-        """For all, or for this one: whose turn came after the wait had ended has one try."""
+        """For all, or for this one, which had one try after that."""
         return (self._deadline is not None and at >= self._deadline) or (target is not None and target.last_try)
 
     def _next_wake(self) -> float | None:

@@ -140,13 +140,15 @@ def test_the_end_of_the_wait_names_the_last_failure_or_the_stage() -> None:
 
 def test_whoever_waits_for_its_turn_at_the_end_of_the_wait_is_tried_once() -> None:
     """Of many providers the last are not unreachable because the first took long."""
-    plan = new("fails", "comes", wait_s=10.0)
-    for name in ("fails", "comes"):
+    plan = new("fails", "comes", "under way", wait_s=10.0)
+    for name in ("fails", "comes", "under way"):
         plan.handle(LinkTrying(1.0, name, WAITING_FOR_TURN))
+    plan.handle(LinkTrying(9.0, "under way", "waiting for the SSH login"))
     assert reports(plan.handle(TimePassed(10.0))) == []
     plan.handle(LinkTrying(11.0, "fails", "waiting for the TCP connection"))
     assert reports(plan.handle(LinkFailed(12.0, "fails", "it is down"))) == [("unreachable", "it is down")]
-    assert [type(step) for step in plan.handle(LinkUp(13.0, "comes"))] == [AskStart]
+    for name in ("comes", "under way"):
+        assert [type(step) for step in plan.handle(LinkUp(13.0, name))] == [AskStart]
 
 
 def test_a_wake_up_that_comes_early_is_asked_for_again() -> None:
