@@ -281,7 +281,9 @@ class Store:
     def _make(self) -> None:
         """An empty file that nobody else may read, before SQLite would make one that others may."""
         Path(self.path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Only a new one: closing any descriptor of a file gives up the locks that SQLite holds on it in this process.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def _connected(self) -> sqlite3.Connection:
         stat = os.stat(self.path)
@@ -300,10 +302,13 @@ class Store:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
-        if self._version(connection) == SCHEMA:
+        # In a transaction: what is read belongs together, also while somebody else makes the tables.
+        connection.execute("BEGIN")
+        version = self._version(connection)
+        connection.execute("COMMIT")
+        if version == SCHEMA:
             return
-        # Takes a lock and writes the header, so it is done once in the life of a file.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(connection)
         connection.execute("BEGIN IMMEDIATE")
         # Somebody else may have been faster.
         if self._version(connection) == 0:
@@ -352,6 +357,19 @@ class Store:
         if self._connection:
             self._connection.close()
         self._connection = self._file = None
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Once in the life of a file. SQLite does not wait here for others who do the same, so we do."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _names(connection: sqlite3.Connection) -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from backplane.wire.errors import UsageError
 from coordinator.store import Change, Facts, Store
 from coordinator.table import Provider
 
+ROOT = Path(__file__).parents[3]
 WEB = Provider(
     "web1", address="10.0.0.1", port=2222, user="reader", sudo=True, labels={"role": "w\u00e9b", "groups": "a,b"}
 )
@@ -119,3 +122,19 @@ def test_another_programs_database_is_not_touched(path: Path) -> None:
     connection.close()
     with pytest.raises(UsageError, match="another program's database"):
         Store(str(path)).add([WEB], replacing=False)
+
+
+def test_processes_share_a_file_from_its_first_moment(path: Path) -> None:
+    """Four that begin together with no file yet: every write of each is kept, and nobody is turned away."""
+    code = (
+        "import sys\nfrom coordinator.store import Store\nfrom coordinator.table import Provider\n"
+        "for number in range(10):\n"
+        "    Store(sys.argv[1]).add([Provider(f'{sys.argv[2]}-{number}')], replacing=False)\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), f"p{index}"], stderr=subprocess.PIPE, cwd=ROOT)
+        for index in range(4)
+    ]
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert said == [b""] * 4
+    assert len(Store(str(path)).rows()) == 40
