@@ -75,36 +75,6 @@ from coordinator.steps import (
     WakeAt,
 )
 
-# Its words too: whoever drives a plan speaks them.
-__all__ = [
-    "ENDED",
-    "LIVE",
-    "AskStart",
-    "CancelAsked",
-    "CancelJob",
-    "ClientGone",
-    "Connect",
-    "Disconnect",
-    "Event",
-    "Forget",
-    "Instruction",
-    "JobEnded",
-    "LinkFailed",
-    "LinkHeard",
-    "LinkLost",
-    "LinkQuiet",
-    "LinkTrying",
-    "LinkUp",
-    "Plan",
-    "QuerySubmitted",
-    "Report",
-    "Started",
-    "TargetsChanged",
-    "TimePassed",
-    "VerdictPassed",
-    "WakeAt",
-]
-
 LIVE: Final = frozenset(("pending", "connecting", "filtering", "running", "stalled"))
 ENDED: Final = frozenset(("done", "left", "filtered_out", "refused", "unreachable", "failed", "killed", "lost"))
 

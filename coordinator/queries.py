@@ -16,7 +16,7 @@ from typing import Any
 from backplane.wire import codec, limits
 from backplane.wire.errors import ReachError
 from backplane.wire.messages import Cancel, NeedStart, State, Submit, Targets
-from coordinator import log, plan
+from coordinator import log, plan, steps
 from coordinator.gate import Gate
 from coordinator.links import Link, Links, key_of
 from coordinator.relay import Client, Job, Relay
@@ -65,7 +65,7 @@ class Query:
         self._asked = set(self._targets)
         self._jobs: dict[int, Job] = {}
         self._plan = plan.Plan(numbers, random.random)
-        self._events: deque[plan.Event] = deque()
+        self._events: deque[steps.Event] = deque()
         self._busy = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -79,14 +79,14 @@ class Query:
         wait_s = self._submit.wait_s
         if wait_s is None and not self._submit.follow:
             wait_s = limits.WAIT_S
-        self.tell(plan.QuerySubmitted(self.now, names, wait_s))
+        self.tell(steps.QuerySubmitted(self.now, names, wait_s))
 
     @property
     def now(self) -> float:
         """The clock of the plan."""
         return self._loop.time()
 
-    def tell(self, event: plan.Event) -> None:
+    def tell(self, event: steps.Event) -> None:
         """An event for the plan. What it leads to may be events again; they wait for their turn."""
         self._events.append(event)
         if self._busy:
@@ -110,7 +110,7 @@ class Query:
         log.info("targets changed", query_id=self.query, joined=len(joined), left=len(left))
         self.reserve(reserved(len(self._targets)))
         self.client.tell(Targets(query=self.query, payload=codec.pack(sorted(self._targets))))
-        self.tell(plan.TargetsChanged(self.now, tuple(sorted(joined)), tuple(sorted(left))))
+        self.tell(steps.TargetsChanged(self.now, tuple(sorted(joined)), tuple(sorted(left))))
 
     def _place(self, target: _Target, *, stays: bool) -> None:
         """Take a new target, or another way to one that has not been reached on the old one."""
@@ -143,25 +143,25 @@ class Query:
 
     def client_gone(self) -> None:
         """Its client is not there any more."""
-        self.tell(plan.ClientGone(self.now))
+        self.tell(steps.ClientGone(self.now))
 
     # The owner of jobs.
 
     def job_started(self, job: Job, profile: str) -> None:
         self._log("job started", job, profile=profile)
-        self.tell(plan.Started(self.now, job.number, profile))
+        self.tell(steps.Started(self.now, job.number, profile))
 
     def job_decided(self, job: Job, keep: bool) -> None:
         self._log("filter decided", job, keep=keep)
-        self.tell(plan.VerdictPassed(self.now, job.number, keep))
+        self.tell(steps.VerdictPassed(self.now, job.number, keep))
 
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         self._over(job.number)
         self._log("job ended", job, state=state, reason=reason, drained=drained, passed_bytes=job.passed)
-        self.tell(plan.JobEnded(self.now, job.number, state, reason, drained))
+        self.tell(steps.JobEnded(self.now, job.number, state, reason, drained))
 
     def cancel(self, mode: str, number: int = 0) -> None:
-        self.tell(plan.CancelAsked(self.now, mode, number))
+        self.tell(steps.CancelAsked(self.now, mode, number))
 
     def _log(self, event: str, job: Job, **fields: object) -> None:
         self.tell_story(job.link.provider.name, event, job=job.number, **fields)
@@ -173,22 +173,22 @@ class Query:
 
     # What the plan orders.
 
-    def _obey(self, instruction: plan.Instruction) -> None:
+    def _obey(self, instruction: steps.Instruction) -> None:
         match instruction:
-            case plan.Connect(name):
+            case steps.Connect(name):
                 self._targets[name].connect(self._links, self._gate)
-            case plan.Disconnect(name):
+            case steps.Disconnect(name):
                 self._targets[name].disconnect(self._links)
-            case plan.AskStart(number, name, reason):
+            case steps.AskStart(number, name, reason):
                 self._ask(number, self._targets[name], reason)
-            case plan.Report():
+            case steps.Report():
                 self._report(instruction)
-            case plan.CancelJob(number, mode):
+            case steps.CancelJob(number, mode):
                 if job := self._jobs.get(number):
                     job.link.write(codec.encode_one(Cancel(job=number, mode=mode)))
-            case plan.WakeAt(at):
+            case steps.WakeAt(at):
                 self._wake_at(at)
-            case plan.Forget():
+            case steps.Forget():
                 self._end()
 
     def _ask(self, number: int, target: _Target, reason: str) -> None:
@@ -210,7 +210,7 @@ class Query:
             )
         )
 
-    def _report(self, report: plan.Report) -> None:
+    def _report(self, report: steps.Report) -> None:
         self.tell_story(report.provider, "state", state=report.state, reason=report.reason)
         self.client.tell(
             State(
@@ -231,7 +231,7 @@ class Query:
         self._timer = self._loop.call_at(at, self._woken)
 
     def _woken(self) -> None:
-        self.tell(plan.TimePassed(self.now))
+        self.tell(steps.TimePassed(self.now))
 
     def _end(self) -> None:
         if self._timer:
@@ -281,35 +281,35 @@ class _Target:
 
     def link_trying(self, stage: str) -> None:
         self._query.tell_story(self._name, "trying", stage=stage)
-        self._query.tell(plan.LinkTrying(self._query.now, self._name, stage))
+        self._query.tell(steps.LinkTrying(self._query.now, self._name, stage))
 
     def link_up(self, link: Link) -> None:
         assert link.hello is not None
         if self._is_forbidden_root(link):
             text = "the login is root: use another one, or --allow-root"
-            self._query.tell(plan.LinkFailed(self._query.now, self._name, text, "refused", retry=False))
+            self._query.tell(steps.LinkFailed(self._query.now, self._name, text, "refused", retry=False))
             return
         self.link = link
         hello, python = link.hello, ".".join(map(str, link.hello.python))
         self._query.tell_story(self._name, "link up", runner=link.level, python=python, host=hello.host, uid=hello.uid)
-        self._query.tell(plan.LinkUp(self._query.now, self._name, link.level, link.hello.python))
+        self._query.tell(steps.LinkUp(self._query.now, self._name, link.level, link.hello.python))
 
     def link_failed(self, error: ReachError) -> None:
         self._query.tell_story(self._name, "not reached", reason=str(error), may_retry=error.retry)
-        self._query.tell(plan.LinkFailed(self._query.now, self._name, str(error), error.state, error.retry))
+        self._query.tell(steps.LinkFailed(self._query.now, self._name, str(error), error.state, error.retry))
 
     def link_lost(self, reason: str) -> None:
         if self.link:
             self._query.drop_of(self.link)
             self.link = None
         self._query.tell_story(self._name, "link lost", reason=reason)
-        self._query.tell(plan.LinkLost(self._query.now, self._name, reason))
+        self._query.tell(steps.LinkLost(self._query.now, self._name, reason))
 
     def link_quiet(self) -> None:
-        self._query.tell(plan.LinkQuiet(self._query.now, self._name))
+        self._query.tell(steps.LinkQuiet(self._query.now, self._name))
 
     def link_heard(self) -> None:
-        self._query.tell(plan.LinkHeard(self._query.now, self._name))
+        self._query.tell(steps.LinkHeard(self._query.now, self._name))
 
     def _is_forbidden_root(self, link: Link) -> bool:
         """An SSH login as root. A resident runs as whom its host's owner chose, and sudo is asked for by name."""

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from coordinator.gate import WAITING_FOR_TURN
-from coordinator.plan import (
-    ENDED,
-    LIVE,
+from coordinator.plan import ENDED, LIVE, Plan
+from coordinator.steps import (
     AskStart,
     CancelAsked,
     CancelJob,
@@ -30,7 +29,6 @@ from coordinator.plan import (
     LinkQuiet,
     LinkTrying,
     LinkUp,
-    Plan,
     QuerySubmitted,
     Report,
     Started,

@@ -15,7 +15,7 @@ TABLE = {
     for provider in (
         Provider("web1", labels={"role": "web", "groups": "front"}),
         Provider("web2", labels={"role": "web"}),
-        Provider("db1", labels={"role": "db"}, python="/opt/python"),
+        Provider("db1", labels={"role": "db"}, python="/own/python"),
     )
 }
 
@@ -63,7 +63,7 @@ def test_what_is_said_of_all_comes_second() -> None:
     assert {name: p.python for name, p in chosen.items()} == {
         "web1": "python3.9",
         "web2": "python3.9",
-        "db1": "/opt/python",
+        "db1": "/own/python",
     }
     assert chosen["web1"].via == "in web1"
 
