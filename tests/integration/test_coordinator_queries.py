@@ -243,7 +243,10 @@ async def test_garbage_ends_the_client_and_not_the_service(bodies: list[bytes], 
             dealer.send(bodies)
             async with asyncio.timeout(5):
                 told = [codec.decode(body) for body in await dealer.recv()]
-            assert [message.code for message in told if isinstance(message, Fault)] == ["protocol"]
+            # A frame of another kind than hello may be for whoever listened here before: it says hello anew.
+            readable = not polite and len(bodies[0]) > 1 and bodies[0][0] not in (frames.HELLO, 0xFF)
+            code = "restarted" if readable else "protocol"
+            assert [message.code for message in told if isinstance(message, Fault)] == [code]
         finally:
             dealer.close(0.2)
         other.submit("q", COUNT, LOCAL)
