@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(_document(query, names), indent=2, default=repr))
     else:
-        print("\n".join(harmless(line, keep="\t") for line in _lines(query, names)))
+        lines = _lines(query, names, _sudo(selection, names))
+        print("\n".join(harmless(line, keep="\t") for line in lines))
     return 0
 
 
@@ -73,6 +74,13 @@ def _names(selection: targets.Selection, args: argparse.Namespace) -> list[str]:
     return asyncio.run(asked())
 
 
+def _sudo(selection: targets.Selection, names: list[str]) -> list[str]:
+    """Where the runner is to start through sudo: everywhere, or where an inventory says so."""
+    if selection.reach.get("sudo"):
+        return names
+    return [provider.name for provider in selection.providers if provider.sudo and provider.name in names]
+
+
 def scripts(query: Query) -> Iterator[tuple[str, str]]:
     """What travels, by name, with secrets masked."""
     for name, source in (("filter", query.filter_source), ("map", query.map_source)):
@@ -84,7 +92,7 @@ def _hash(source: str) -> str:
     return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
 
 
-def _lines(query: Query, names: list[str]) -> Iterator[str]:
+def _lines(query: Query, names: list[str], sudo: list[str]) -> Iterator[str]:
     told = check.summary(query)
     del told["ships"]
     head = {
@@ -92,6 +100,7 @@ def _lines(query: Query, names: list[str]) -> Iterator[str]:
         "file": query.file,
         "targets": f"{len(names)}: {nodes.fold(names)}",
         "profile": query.profile,
+        **({"sudo": f"the runner runs as root on {nodes.fold(sudo)}"} if sudo else {}),
         **told,
     }
     for name, text in head.items():
