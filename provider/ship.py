@@ -18,14 +18,17 @@ import functools
 import re
 import shlex
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from provider.runner import boot
 
-#: Compressed bytes. Each kilobyte is sent to every provider of every session: 36 KiB is 0.3 s at 1 Mbit/s.
-#: Programs, commands and the guard are 5 KiB of it, and are compiled only by the first job that needs them.
-BUDGET_BYTES: Final = 36 << 10
+#: Compressed bytes. Each kilobyte is sent to every provider of every session: 32 KiB is 0.26 s at 1 Mbit/s.
+BUDGET_BYTES: Final = 32 << 10
+#: Modules that only some jobs need: they travel in those jobs' starts (docs/reference/frames.md, "start").
+WITH_JOBS: Final = frozenset(f"provider.runner.{name}" for name in ("command", "emitted", "needs", "piped", "program"))
 #: -I: no environment, no user site, no current directory. -S: no site, which costs 10 ms. -B: nothing is written.
 FLAGS: Final = "-BIS"
 
@@ -40,6 +43,20 @@ _TOO_OLD = (
 @functools.cache
 def payload() -> bytes:
     """What is written to a runner's stdin: one zlib stream of Python source that imports the rest out of itself."""
+    modules = {name: module for name, module in _modules().items() if name not in WITH_JOBS}
+    head = stripped(Path(boot.__file__).read_text("utf-8"))
+    return zlib.compress(f"{head}\nboot({modules!a}, {_ENTRY!r})\n".encode(), 9)
+
+
+@functools.cache
+def job_modules() -> Mapping[str, str]:
+    """The source of the modules in `WITH_JOBS`, by name, for the start of a job that needs them."""
+    return MappingProxyType({name: source for name, (_, source) in _modules().items() if name in WITH_JOBS})
+
+
+@functools.cache
+def _modules() -> Mapping[str, tuple[bool, str]]:
+    """All modules of the runner, by name: whether it is a package, and its source."""
     modules = {"provider": (True, ""), "provider.runner": (True, "")}
     for path in sorted(_ROOT.rglob("*.py")):
         if path.name == "boot.py" or path == _ROOT / "__init__.py":
@@ -48,8 +65,7 @@ def payload() -> bytes:
         package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if package else parts)
         modules[name] = (package, stripped(path.read_text("utf-8")))
-    head = stripped(Path(boot.__file__).read_text("utf-8"))
-    return zlib.compress(f"{head}\nboot({modules!a}, {_ENTRY!r})\n".encode(), 9)
+    return MappingProxyType(modules)
 
 
 def loader(size: int) -> str:
@@ -84,27 +100,29 @@ def too_old(stderr: bytes) -> str | None:
 
 
 def stripped(source: str) -> str:
-    """Source text without docstrings and lines of comment, every remaining line where it was.
+    """Source text without docstrings and lines of comment, indented by one blank, every remaining line where it was.
 
     It looks at lines and not at syntax, because it runs before every first query and a tokenizer takes a tenth of a
     second for the runner. That is safe for sources that are formatted as ours are: what begins a line with three quotes
-    is a docstring. A test holds the syntax tree of every module against that of its stripped form.
+    is a docstring, and no text runs over lines. A test holds the syntax tree of every module against that of its
+    stripped form.
 
     >>> stripped("def f():\\n    # why\\n    return 1\\n")
-    'def f():\\n\\n    return 1\\n'
+    'def f():\\n\\n return 1\\n'
     """
     lines = []
     inside = False
     for line in source.split("\n"):
         bare = line.strip()
+        indent = " " * ((len(line) - len(line.lstrip())) // 4)
         if inside:
             inside = not bare.endswith('"""')
             lines.append("")
         elif bare.startswith(('"""', 'r"""')):
             inside = len(bare) < 6 or not bare.endswith('"""')
-            lines.append(line[: len(line) - len(line.lstrip())] + '""')
+            lines.append(indent + '""')
         else:
-            lines.append("" if bare.startswith("#") else line)
+            lines.append("" if bare.startswith("#") else indent + bare)
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ from backplane.query.problems import Problems
 from backplane.query.replay import replayable
 from backplane.query.scope import Module, module, span
 from backplane.query.slice import Slice, cut
-from backplane.query.starting import may_start
+from backplane.query.starting import may_start, modules
 from backplane.wire.errors import QueryError, UsageError
 
 CONSTANTS: Final = "query.toml"
@@ -88,6 +88,7 @@ def load(folder: str, given: Mapping[str, str], sources: Sequence[str] | None, p
         effects=said.effects,
         replayable=again,
         replayable_reason=reason,
+        modules=modules(said.needs, read or (), programs=any(each and each.argv for each in scripts.values())),
         guard=bool(said.needs) or any(each and (each.argv or may_start(each.text)) for each in scripts.values()),
     )
 

@@ -18,7 +18,7 @@ from backplane.query.problems import Problems
 from backplane.query.replay import replayable
 from backplane.query.scope import Module, module, span
 from backplane.query.slice import Slice, cut
-from backplane.query.starting import may_start
+from backplane.query.starting import may_start, modules
 from backplane.wire.errors import QueryError, UsageError
 
 
@@ -113,6 +113,7 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
         replayable=again,
         replayable_reason=reason,
         guard=_guarded(said.needs, read, shipped),
+        modules=modules(said.needs, read),
     )
 
 

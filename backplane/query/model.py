@@ -87,6 +87,7 @@ class Query:
         programs: what runs the two where they are no Python, by ``filter`` and ``map``; None: the query is one file.
         environ: variables that such programs find.
         guard: the scripts may start processes, so that a guard is to stand over them.
+        modules: of the runner, which travel with this query because others do not need them.
         reduction: what becomes of the values.
         combine: aggregates that a provider may fold before it sends; None sends the values themselves.
         params: by name, secret ones as `Secret`.
@@ -108,6 +109,7 @@ class Query:
     programs: Mapping[str, tuple[str, ...]] | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     guard: bool = True
+    modules: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     reduction: Reduction
     combine: tuple[str, ...] | None = None
     params: Mapping[str, Value | Secret] = field(default_factory=lambda: MappingProxyType({}))
@@ -181,6 +183,8 @@ class Query:
             "positions": [[source, position] for source, position in positions],
             "needs": list(self.needs),
         }
+        if self.modules:
+            payload["modules"] = dict(self.modules)
         if self.programs is not None:
             payload["programs"] = {name: list(argv) for name, argv in self.programs.items()}
             payload["environ"] = dict(self.environ)

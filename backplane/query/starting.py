@@ -6,7 +6,11 @@ Knows Python's trees. It guesses, and where it cannot tell it says yes: no harm 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
+
+from provider import ship
 
 #: Modules of the standard library by which no process can be started but on purpose and against their sense.
 _HARMLESS: Final = """
@@ -15,6 +19,12 @@ _HARMLESS: Final = """
     statistics string struct textwrap time types typing unicodedata urllib zlib zoneinfo
 """
 _NAMES: Final = frozenset({"__import__", "eval", "exec", "compile", "globals", "getattr", "__builtins__"})
+
+
+def modules(needs: Sequence[str], sources: Sequence[str], programs: bool = False) -> Mapping[str, str]:
+    """The runner's modules that have to travel with a query, by name: those for programs, commands and needs."""
+    wanted = programs or bool(needs) or any(source.startswith("cmd:") for source in sources)
+    return ship.job_modules() if wanted else MappingProxyType({})
 
 
 def may_start(source: str) -> bool:

@@ -27,6 +27,12 @@ class Importer:
         # type: (Dict[str, Tuple[bool, str]]) -> None
         self._modules = modules
 
+    def add(self, modules):
+        # type: (Dict[str, str]) -> None
+        """More modules, none of them a package; those that are there already stay as they are."""
+        for name in modules:
+            self._modules.setdefault(name, (False, modules[name]))
+
     def find_spec(self, name, path=None, target=None):
         # type: (str, Any, Any) -> Any
         """The module's spec, None for a module that is not ours."""

@@ -51,6 +51,7 @@ def parse(payload: bytes) -> Script:
     """
     try:
         fields = unpackb(payload)
+        _importable(fields.get("modules") or {})
         provider = fields.get("provider") or {}
         return Script(
             file=_typed(str, fields["file"]),
@@ -72,6 +73,13 @@ def parse(payload: bytes) -> Script:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))
+
+
+def _importable(modules: Dict[str, str]) -> None:
+    """Makes modules of the runner importable that travel with the jobs that need them."""
+    add = getattr(__loader__, "add", None)  # type: ignore[name-defined]
+    if add is not None:  # at home they are files
+        add({_typed(str, name): _typed(str, source) for name, source in modules.items()})
 
 
 def _typed(kind: Any, value: Any) -> Any:

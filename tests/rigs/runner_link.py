@@ -37,6 +37,7 @@ def script(map_text: str, **fields: Any) -> bytes:
         "every_s": 0.2,
         "provider": {"name": "p1", "labels": {"role": "web"}},
         "positions": [],
+        "modules": dict(ship.job_modules()),
     }
     return packb(known | fields)
 
