@@ -34,8 +34,13 @@ import time
 opened = set()
 
 
+def runner():
+    with open("/proc/%%d/stat" %% os.getppid()) as stat:  # of the guard, which stands between the two
+        return int(stat.read().rpartition(")")[2].split()[1])
+
+
 def map():
-    yield ("runner", os.getppid()), 1
+    yield ("runner", runner()), 1
     for n in range({VALUES}):
         yield ("sum", 0), n * 1000003 %% 99991
 
@@ -55,9 +60,15 @@ FAST = '''
 import os
 
 
+def runner():
+    with open("/proc/%d/stat" % os.getppid()) as stat:  # of the guard, which stands between the two
+        return int(stat.read().rpartition(")")[2].split()[1])
+
+
 def map():
+    pid = runner()
     for n in range(1000):
-        yield ("runner", os.getppid()), 1
+        yield ("runner", pid), 1
 
 
 def reduce(a, b):

@@ -207,6 +207,7 @@ async def test_queries_are_listed_told_and_ended(made: Daemon) -> None:
         assert told[-1]["event"] == "job ended"
 
 
+@pytest.mark.linux
 async def test_keys_are_private_and_nowhere_else(made: Daemon) -> None:
     """Files 0600 in directories 0700 whatever the umask; no secret in the log or on the command line."""
     old = os.umask(0)
