@@ -119,6 +119,7 @@ class ProgramFold:
             left = deadline - time.monotonic()
             if left <= 0:
                 self._kill()
+                self._over = True  # that it died of our signal is no second fault
                 raise ReduceFault(f"{self._name} did not end within {FINISH_S:g} s after its input had")
             self._move(min(left, 0.05))
             self._look()

@@ -120,7 +120,9 @@ def test_who_does_not_end_is_ended(folds: list[ProgramFold], monkeypatch: pytest
     stuck = fold(folds, "sleep 600 & echo $!; wait")
     with pytest.raises(ReduceFault, match="did not end within"):
         stuck.finish()
-    (pid,) = stuck.rows().rows[0]
+    assert stuck._process is not None
+    stuck._process.wait(5)
+    (pid,) = stuck.rows().rows[0]  # and is no second fault
     deadline = time.monotonic() + 5
     while _alive(int(pid)):
         assert time.monotonic() < deadline
