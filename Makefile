@@ -8,6 +8,8 @@ CODE := backplane coordinator provider tests requirements
 
 #: What the demo is asked for, as in `make demo ARGS='--providers 5 --for 10s'`.
 ARGS ?=
+#: More options for pytest.
+AGAIN ?=
 
 .PHONY: help setup demo test check bench wheel clean pytest portable
 .PHONY: reference lint format types layers oldest spelling project payload
@@ -69,10 +71,10 @@ payload: setup
 	@$(PYTHON) -m provider.ship
 
 pytest: setup
-	@$(PYTHON) -m pytest -rs --continue-on-collection-errors
+	@$(PYTHON) -m pytest -rs --continue-on-collection-errors $(AGAIN)
 
 reference: setup ## write docs/reference/cli.md from the program
 	@$(PYTHON) -m tests.docs.cli_reference
 
 portable: setup
-	@$(PYTHON) -m pytest -q --hide-linux --continue-on-collection-errors tests/unit tests/property tests/integration
+	@$(PYTHON) -m pytest -q --hide-linux --continue-on-collection-errors $(AGAIN) tests/unit tests/property tests/integration
