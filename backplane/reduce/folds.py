@@ -6,16 +6,19 @@ counts, once. Touched by one thread only.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from backplane.reduce.columns import Partials, Window, rekeyed
-from backplane.reduce.faults import ReduceFault, user_code
+from backplane.reduce.aggregated import AggregateFold
+from backplane.reduce.columns import Partials, Values, decode, rekeyed
+from backplane.reduce.faults import user_code
+from backplane.reduce.fold import Fold, Keys, Plain
 from backplane.reduce.program import ProgramFold
 from backplane.reduce.rows import Entry, Place, Rows, kept_key, seen_key, table
+from backplane.reduce.saving import Saved, items, packed, pieces, slices, unpacked
 from backplane.wire.errors import RemoteProtocolError
-from provider.runner.aggregates import AggregateError, chosen, tag
+
+__all__ = ["AggregateFold", "ClassFold", "Fold", "FunctionFold", "ProgramFold", "Saved", "StreamFold", "make"]
 
 #: A query without a reduce shows lines, and a question that matches everything must not fill the client's memory.
 STREAM_ROWS = 10_000
@@ -23,141 +26,8 @@ STREAM_BYTES = 10_000_000
 
 _MISSING = object()
 
-Keys = Sequence[Hashable] | None
 
-
-class Fold(Protocol):
-    """What a query does with what arrives."""
-
-    @property
-    def full(self) -> bool:
-        """Nothing more is taken: the query may end."""
-
-    def load(self, partials: Partials) -> Partials:
-        """The same with states of this fold's own, changing nothing.
-
-        Raises:
-            RemoteProtocolError: these are not the partials that were asked for.
-        """
-
-    def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
-        """Take raw emissions, in order.
-
-        Raises:
-            ReduceFault: the user's reduce failed.
-        """
-
-    def partials(self, provider: str, partials: Partials) -> None:
-        """Take groups that `load` has seen."""
-
-    def rows(self) -> Rows:
-        """The table as it is now.
-
-        Raises:
-            ReduceFault: the user's reduce failed.
-        """
-
-    def inexact(self) -> list[str]:
-        """What these rows leave out, in sentences."""
-
-    def finish(self) -> None:
-        """No value comes any more; the next rows are the last.
-
-        Raises:
-            ReduceFault: the user's reduce failed.
-        """
-
-    def interrupt(self) -> None:
-        """Makes whatever it is at come to an end soon, well or not. May be called from another thread."""
-
-    def close(self) -> None:
-        """The query is over, finished or not."""
-
-
-class _Plain:
-    """A fold that is only data: nothing has to be ended."""
-
-    def finish(self) -> None:
-        pass
-
-    def interrupt(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class AggregateFold(_Plain):
-    """Aggregates by name, fed by partials or raw values alike."""
-
-    full = False
-
-    def __init__(self, names: Sequence[str], *, by_host: bool = False) -> None:
-        self._names = tuple(names)
-        self._aggregates = chosen(list(names))
-        self._by_host = by_host
-        self._groups: dict[Place, list[dict[Hashable, Any]]] = {}
-        self._taken: dict[str, int] = {}
-
-    def load(self, partials: Partials) -> Partials:
-        if partials.aggregates != self._names:
-            raise RemoteProtocolError(
-                f"partials of {', '.join(partials.aggregates)} where {self._names} were asked for"
-            )
-        try:
-            states = [
-                list(map(aggregate.load, column))
-                for aggregate, column in zip(self._aggregates, partials.states, strict=True)
-            ]
-        except (ValueError, OverflowError) as exc:
-            raise RemoteProtocolError(f"a state that is none: {exc}") from exc
-        return dataclasses.replace(partials, states=states)
-
-    def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
-        first = self._taken.get(provider, 0)
-        every = list(rekeyed(keys, len(values)))
-        try:
-            for aggregate, states in zip(self._aggregates, self._at(provider, None), strict=True):
-                aggregate.absorb(states, aggregate.batch(every, list(values), tag(provider, 0), first).items())
-        except AggregateError as exc:
-            raise ReduceFault(f"{provider}: {exc}") from exc
-        self._taken[provider] = first + len(values)
-
-    def partials(self, provider: str, partials: Partials) -> None:
-        groups = self._at(provider, partials.window)
-        for aggregate, states, others in zip(self._aggregates, groups, partials.states, strict=True):
-            aggregate.absorb(states, zip(partials.keys, others, strict=True))
-
-    def _at(self, provider: str, window: Window | None) -> list[dict[Hashable, Any]]:
-        place = Place(window, provider if self._by_host else None)
-        if place not in self._groups:
-            self._groups[place] = [{} for _ in self._aggregates]
-        return self._groups[place]
-
-    def rows(self) -> Rows:
-        return table(self._entries(), self._names)
-
-    def _entries(self) -> Iterator[Entry]:
-        for place, groups in self._groups.items():
-            for key in groups[0]:
-                results = (
-                    aggregate.result(states[key]) for aggregate, states in zip(self._aggregates, groups, strict=True)
-                )
-                yield Entry(place, key, tuple(results))
-
-    def inexact(self) -> list[str]:
-        reasons = []
-        for number, aggregate in enumerate(self._aggregates):
-            dropped = [
-                aggregate.dropped(state) for groups in self._groups.values() for state in groups[number].values()
-            ]
-            if any(dropped):
-                keys = sum(map(bool, dropped))
-                reasons.append(f"{aggregate.name} left out {sum(dropped)} values of {keys} key{'s' * (keys != 1)}")
-        return reasons
-
-
-class _Raw(_Plain):
+class _Raw(Plain):
     """Folds that only home can do."""
 
     full = False
@@ -170,6 +40,21 @@ class _Raw(_Plain):
 
     def partials(self, provider: str, partials: Partials) -> None:
         raise RemoteProtocolError("partials where raw values were asked for")
+
+    def restore(self, saved: Saved) -> None:
+        if saved.content == "state":
+            self._restored(saved)
+            return
+        content = decode(saved.content, saved.payload)
+        if not isinstance(content, Values):
+            raise RemoteProtocolError(f"saved {saved.content} where raw values were folded")
+        self.values(saved.provider, content.keys, content.values)
+
+    def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
+        raise NotImplementedError
+
+    def _restored(self, saved: Saved) -> None:
+        raise NotImplementedError
 
     def inexact(self) -> list[str]:
         return []
@@ -195,6 +80,17 @@ class FunctionFold(_Raw):
                 have = get(key, _MISSING)
                 groups[key] = value if have is _MISSING else function(have, value)
 
+    def durable(self) -> None:
+        return None
+
+    def saved(self) -> Iterator[Saved]:
+        for place, groups in self._groups.items():
+            for payload in pieces(groups.items()):
+                yield Saved(place.host or "", "state", payload)
+
+    def _restored(self, saved: Saved) -> None:
+        self._groups.setdefault(self._place(saved.provider), {}).update(items(saved.payload))
+
     def rows(self) -> Rows:
         return table(
             (Entry(place, key, (value,)) for place, groups in self._groups.items() for key, value in groups.items()),
@@ -213,16 +109,42 @@ class ClassFold(_Raw):
         super().__init__(by_host)
         self._factory = factory
         self._reducers: dict[Place, Any] = {}
+        #: Of states that are restored in several slices, those that have come.
+        self._slices: dict[Place, bytes] = {}
 
     def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
-        place = self._place(provider)
-        if place not in self._reducers:
-            with user_code("Reduce()"):
-                self._reducers[place] = self._factory()
-        add = self._reducers[place].add
+        add = self._reducer(self._place(provider)).add
         with user_code("Reduce.add"):
             for key, value in zip(rekeyed(keys, len(values)), values, strict=True):
                 add(seen_key(key), value)
+
+    def _reducer(self, place: Place) -> Any:
+        if place not in self._reducers:
+            with user_code("Reduce()"):
+                self._reducers[place] = self._factory()
+        return self._reducers[place]
+
+    def durable(self) -> str | None:
+        missing = [name for name in ("save", "load") if not callable(getattr(self._factory, name, None))]
+        return f"its Reduce has no {' and no '.join(missing)}" if missing else None
+
+    def saved(self) -> Iterator[Saved]:
+        for place, reducer in self._reducers.items():
+            with user_code("Reduce.save"):
+                state = packed(reducer.save())
+            *most, last = slices(state)
+            for final, part in [*((False, each) for each in most), (True, last)]:
+                yield Saved(place.host or "", "state", packed((final, part)))
+
+    def _restored(self, saved: Saved) -> None:
+        place = self._place(saved.provider)
+        final, part = unpacked(saved.payload)
+        state = self._slices.pop(place, b"") + part
+        if not final:
+            self._slices[place] = state
+            return
+        with user_code("Reduce.load"):
+            self._reducer(place).load(unpacked(state))
 
     def rows(self) -> Rows:
         every: list[tuple[Place, Any]] = []
@@ -285,6 +207,23 @@ class StreamFold(_Raw):
                 self._truncated = True
                 return
             self._rows.append(Entry(place, key, (value,)))
+
+    def durable(self) -> None:
+        return None
+
+    def saved(self) -> Iterator[Saved]:
+        for payload in pieces((entry.place.host, entry.key, entry.values[0]) for entry in self._rows):
+            yield Saved("", "state", payload)
+        if self._truncated:
+            yield Saved("", "state", next(pieces([None])))
+
+    def _restored(self, saved: Saved) -> None:
+        for item in items(saved.payload):
+            if item is None:
+                self._truncated = True
+                return
+            provider, key, value = item
+            self.values(provider, [key], [value])
 
     def rows(self) -> Rows:
         if not self._rows:

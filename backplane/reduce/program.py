@@ -17,12 +17,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from backplane.reduce.columns import Partials, rekeyed
 from backplane.reduce.faults import ReduceFault
 from backplane.reduce.rows import Entry, Place, Rows, kept_key, seen_key, table
+from backplane.reduce.saving import Saved
 from backplane.wire.errors import RemoteProtocolError
 from provider.runner.emitted import emitted
 
@@ -83,6 +84,16 @@ class ProgramFold:
                 return
             lines = [_line(seen_key(key), value, provider) for key, value in pairs[first : first + _PIECE]]
             self._exchange("".join(lines).encode("utf-8", "surrogateescape"))
+
+    def durable(self) -> str:
+        """What a process has in mind cannot be read."""
+        return "its reduce is a program"
+
+    def saved(self) -> Iterator[Saved]:
+        raise ReduceFault(f"a query cannot be saved: {self.durable()}")
+
+    def restore(self, saved: Saved) -> None:
+        raise ReduceFault(f"a query cannot be restored: {self.durable()}")
 
     def rows(self) -> Rows:
         """What it has printed so far."""

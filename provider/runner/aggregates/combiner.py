@@ -4,7 +4,7 @@ Knows aggregates and columns. Does not know frames, cuts or credit: its child de
 It travels to providers, so: standard library only, Python 3.6.
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from provider.runner.aggregates.base import Aggregate, AggregateError, States
 from provider.runner.aggregates.collect import Collect
@@ -82,16 +82,30 @@ class Combiner:
         Raises:
             PackError: a key or a collected value that cannot travel.
         """
-        packed = packb(
-            {
-                "window": None,
-                "aggregates": self._names,
-                "keys": key_column(list(self._states[0])),
-                "states": [
-                    column([aggregate.dump(state) for state in states.values()])
-                    for aggregate, states in zip(self._aggregates, self._states)
-                ],
-            }
-        )
+        payload = partials_payload(self._names, list(self._states[0]), [list(each.values()) for each in self._states])
         self._states = [{} for _ in self._names]
-        return packed
+        return payload
+
+
+def partials_payload(
+    names: List[str], keys: List[Any], states: List[List[Any]], window: Optional[List[float]] = None
+) -> bytes:
+    """The content ``partials`` of some groups.
+
+    Args:
+        states: for each aggregate, the state of each key.
+        window: seconds since the epoch, from and to; None without.
+
+    Raises:
+        PackError: a key or a collected value that cannot travel.
+    """
+    return packb(
+        {
+            "window": window,
+            "aggregates": names,
+            "keys": key_column(keys),
+            "states": [
+                column([aggregate.dump(state) for state in each]) for aggregate, each in zip(chosen(names), states)
+            ],
+        }
+    )

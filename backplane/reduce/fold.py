@@ -1,0 +1,94 @@
+"""What a reduce at home is, whatever its form.
+
+Knows the protocol that an answer and a store speak to a fold. Does not know any form; `folds` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, Protocol
+
+from backplane.reduce.columns import Partials
+from backplane.reduce.rows import Rows
+from backplane.reduce.saving import Saved
+
+Keys = Sequence[Hashable] | None
+
+
+class Fold(Protocol):
+    """What a query does with what arrives."""
+
+    @property
+    def full(self) -> bool:
+        """Nothing more is taken: the query may end."""
+
+    def load(self, partials: Partials) -> Partials:
+        """The same with states of this fold's own, changing nothing.
+
+        Raises:
+            RemoteProtocolError: these are not the partials that were asked for.
+        """
+
+    def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
+        """Take raw emissions, in order.
+
+        Raises:
+            ReduceFault: the user's reduce failed.
+        """
+
+    def partials(self, provider: str, partials: Partials) -> None:
+        """Take groups that `load` has seen."""
+
+    def durable(self) -> str | None:
+        """None if it can be saved, else why not, in one clause."""
+
+    def saved(self) -> Iterator[Saved]:
+        """All that it holds, in pieces that give the same rows when a new fold has restored each of them, in order.
+
+        Raises:
+            ReduceFault: it is not durable, or holds a value that cannot be saved.
+        """
+
+    def restore(self, saved: Saved) -> None:
+        """Take one piece: of `saved`, or the ``partials`` or ``values`` of a cut that has been applied since then.
+
+        Raises:
+            ReduceFault: the user's reduce failed.
+            RemoteProtocolError: it is not a piece of this fold.
+        """
+
+    def rows(self) -> Rows:
+        """The table as it is now.
+
+        Raises:
+            ReduceFault: the user's reduce failed.
+        """
+
+    def inexact(self) -> list[str]:
+        """What these rows leave out, in sentences."""
+
+    def finish(self) -> None:
+        """No value comes any more; the next rows are the last.
+
+        Raises:
+            ReduceFault: the user's reduce failed.
+        """
+
+    def interrupt(self) -> None:
+        """Makes whatever it is at come to an end soon, well or not. May be called from another thread."""
+
+    def close(self) -> None:
+        """The query is over, finished or not."""
+
+
+class Plain:
+    """A fold that is only data: nothing has to be ended."""
+
+    def finish(self) -> None:
+        pass
+
+    def interrupt(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
