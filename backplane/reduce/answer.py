@@ -6,18 +6,22 @@ changes it goes through `Answer.handle` (a message) or `Answer.begin` (a new job
 A snapshot shows what has been applied and nothing else: states arrive among the cuts, in order, so a provider is never
 shown `done` before its last cut counts. A provider that says what cannot be applied is lost, with the reason, and
 spoils nothing else; a reduce that fails ends the query.
+
+A durable answer keeps a journal of what was applied since `Answer.changes` was last asked, for whoever stores it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
 from backplane.reduce.coverage import Counters, Standing, coverage
 from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
 from backplane.reduce.folds import Fold
+from backplane.reduce.journal import Changes, Journal, Place
+from backplane.reduce.saving import Saved
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
@@ -115,6 +119,7 @@ class Answer:
         endless: it ends only when it is told to.
         coverage_full: every snapshot's JSON has a row for each provider.
         clock: seconds since the epoch.
+        durable: remember what is applied for `changes`, which is to be asked for it now and then.
     """
 
     def __init__(
@@ -127,6 +132,7 @@ class Answer:
         endless: bool = False,
         coverage_full: bool = False,
         clock: Callable[[], float] = time.time,
+        durable: bool = False,
     ) -> None:
         self._query = query
         self._query_id = query_id
@@ -141,6 +147,9 @@ class Answer:
         self._cuts = 0
         self._broken = 0
         self._peak = 0
+        self._journal = Journal() if durable else None
+        #: Restored, and not heard of since: whoever is no target any more has left.
+        self._restored: set[str] = set()
 
     @property
     def finished(self) -> bool:
@@ -149,7 +158,7 @@ class Answer:
 
     def begin(self, provider: str, job: int = 0, *, anew: bool = False) -> tuple[int, tuple[tuple[str, bytes], ...]]:
         """A new job of a provider: its epoch, and the positions to start from. What older jobs still say is dropped."""
-        each = self._known(provider)
+        each = self._touched(provider)
         each.job = job
         each.standing.begun()
         return each.cursor.begin(anew=anew)
@@ -167,11 +176,11 @@ class Answer:
         if isinstance(message, Targets):
             return self._targets(message)
         if isinstance(message, State):
-            self._known(message.provider).standing.changed(message, message.at or self._clock())
+            self._touched(message.provider).standing.changed(message, message.at or self._clock())
             return []
         if isinstance(message, NeedStart):
             return [Begin(message, *self.begin(message.provider, message.job, anew=message.reason == "rejoined"))]
-        each = self._known(provider)
+        each = self._known(provider) if isinstance(message, Beat) else self._touched(provider)
         if message.job and each.job and message.job != each.job:
             each.cursor.stale += 1
             return []
@@ -206,6 +215,64 @@ class Answer:
             coverage_full=self._coverage_full,
         )
 
+    # -- what outlives this process
+
+    @property
+    def unsaved_bytes(self) -> int:
+        """Bytes of values that `changes` would give."""
+        return self._journal.size if self._journal is not None else 0
+
+    @property
+    def unsaved(self) -> bool:
+        """Something has changed since `changes` was asked."""
+        return bool(self._journal)
+
+    def changes(self) -> Changes:
+        """What has changed since this was last asked."""
+        return self._journal.take(self._providers, self._place) if self._journal is not None else Changes()
+
+    def whole(self) -> Iterator[Saved]:
+        """All values that were ever applied, in as few pieces as the fold can say them."""
+        return self._fold.saved()
+
+    def places(self) -> tuple[Place, ...]:
+        """Where everybody stands who was ever heard of."""
+        return tuple(self._place(name) for name in self._providers)
+
+    def restore(self, places: Iterable[Place], pieces: Iterable[Saved], seq: int = 0) -> None:
+        """Be as the answer was of which these were stored. Before anything is handled.
+
+        Args:
+            seq: of its last snapshot.
+
+        Raises:
+            RemoteProtocolError: a piece is none.
+            ReduceFault: the user's ``load`` failed.
+        """
+        self._seq = seq
+        for place in places:
+            each = self._known(place.name)
+            each.cursor.restore(place.cursor)
+            each.standing = Standing.restored(place.standing)
+            self._restored.add(place.name)
+        for piece in pieces:
+            self._fold.restore(piece)
+
+    def again(self, over: Iterable[str]) -> None:
+        """A restored answer goes on: whoever is not among these is asked again."""
+        stay = set(over)
+        for name in self._restored - stay:
+            self._touched(name).standing.again()
+
+    def settle(self) -> None:
+        """Nobody is asked any more: the targets are those that are known."""
+        self._settled = True
+        self._restored = set()
+
+    def _place(self, name: str) -> Place:
+        each = self._providers[name]
+        return Place(name, each.cursor.kept(), each.standing.saved())
+
     def interrupt(self) -> None:
         """Nothing more will be asked of it. May be called from another thread."""
         self._fold.interrupt()
@@ -227,12 +294,24 @@ class Answer:
         )
 
     def _known(self, name: str) -> _Provider:
-        return self._providers.setdefault(name, _Provider())
+        found = self._providers.get(name)
+        if found is None:
+            found = self._providers[name] = _Provider()
+        return found
+
+    def _touched(self, name: str) -> _Provider:
+        """A provider about to change."""
+        if self._journal is not None:
+            self._journal.moved(name)
+        return self._known(name)
 
     def _targets(self, message: Targets) -> list[Instruction]:
         names = codec.unpack(message.payload)
         if type(names) is not list or not all(type(name) is str for name in names):
             raise RemoteProtocolError("targets that are no list of names")
+        for name in self._restored - set(names):
+            self._touched(name).standing.gone(self._clock())
+        self._restored = set()
         # Who has been heard of stays: it is covered, whatever it is now.
         kept = {name: each for name, each in self._providers.items() if each.standing.state != "pending"}
         self._providers = {**{name: self._known(name) for name in names}, **kept}
@@ -244,6 +323,8 @@ class Answer:
             raise RemoteProtocolError(message.text)
         if isinstance(message, Beat):
             each.standing.beat(message)
+            if self._journal is not None:
+                self._journal.beaten(provider)
             return []
         if not isinstance(message, (Open, Cut, Gap, End)) or not each.cursor.current(message.epoch):
             return []
@@ -285,6 +366,8 @@ class Answer:
             elif isinstance(content, Marks):
                 each.standing.marked(dict(content.marks))
         each.cursor.commit(positions)
+        if self._journal is not None:
+            self._journal.applied(provider, parts)
 
     def _loaded(self, content: Content) -> Content:
         return self._fold.load(content) if isinstance(content, Partials) else content

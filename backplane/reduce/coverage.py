@@ -67,6 +67,10 @@ class Counters:
         return Counters(**counts, dropped=dict(Counter(self.dropped) + Counter(other.dropped)))
 
 
+def _said_of(counters: Counters) -> dict[str, Any]:
+    return {name: getattr(counters, name) for name in _COUNTERS} | {"dropped": dict(counters.dropped)}
+
+
 def _count(value: Any) -> int:
     return value if type(value) is int and value > 0 else 0
 
@@ -212,6 +216,15 @@ class Standing:
             self._away_s += max(0.0, at - self._left_at)
             self._left_at = None
 
+    def again(self) -> None:
+        """It is asked again, by a client that knows it from before."""
+        self.state, self._reason = "pending", None
+
+    def gone(self, at: float) -> None:
+        """It was a target once, and is none any more; whoever had come to an end stays so."""
+        if self.state not in ENDED:
+            self.state, self._reason, self._left_at = "left", None, at
+
     def beat(self, message: Beat) -> None:
         """Its own count."""
         self.counters = Counters.of({name: getattr(message, name) for name in (*_COUNTERS, "dropped")})
@@ -235,6 +248,27 @@ class Standing:
     def gaps(self) -> list[str]:
         """Each gap in a few words."""
         return self._gaps + ([f"{self._gaps_more} more gaps"] if self._gaps_more else [])
+
+    def saved(self) -> dict[str, Any]:
+        """All of it as msgpack knows it, for `restored`."""
+        said = {name: getattr(self, name) for name in self.__slots__}
+        return {name: _said_of(value) if isinstance(value, Counters) else value for name, value in said.items()}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Standing:
+        """What `saved` gave: its last job is over, and where it had not come to an end it is `pending` again.
+
+        What a newer version had stored beside is ignored, and what an older one did not know begins anew.
+        """
+        standing = cls()
+        for name in cls.__slots__:
+            if name in saved:
+                counts = isinstance(getattr(standing, name), Counters)
+                setattr(standing, name, Counters.of(saved[name]) if counts else saved[name])
+        standing.drained = standing._pinned = False
+        if standing.state not in ENDED:
+            standing.state, standing._reason = "pending", None
+        return standing
 
     def row(self) -> Row:
         """As it is now."""

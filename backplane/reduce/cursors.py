@@ -18,6 +18,9 @@ left it (or where `open` put it). So a cut is applied once or not at all, and it
 *Resume.* A new epoch starts from the applied positions: what was not applied is read again, what was is not. A number
 under the next one has been applied already and is ignored; a number above it, or a move from elsewhere, means that
 something is missing: `Broken`, and nothing more is taken in this epoch.
+
+What outlives the process that holds it is a `Kept`: enough for `begin` to mint a higher epoch that starts where the
+last one that was kept had come to.
 """
 
 from __future__ import annotations
@@ -27,6 +30,14 @@ from typing import NamedTuple
 
 from backplane.wire import limits
 from backplane.wire.messages import Cut, Open
+
+
+class Kept(NamedTuple):
+    """A cursor as it can be stored."""
+
+    epoch: int
+    positions: dict[str, bytes]
+    settled: bool
 
 
 class Part(NamedTuple):
@@ -47,7 +58,7 @@ class Overflow(Exception):
 class Cursor:
     """See above. Every method that takes an ``epoch`` expects `current` to have passed it."""
 
-    __slots__ = ("_broken", "_parts", "_positions", "_staged_bytes", "duplicates", "epoch", "seq", "stale")
+    __slots__ = ("_broken", "_parts", "_positions", "_staged_bytes", "duplicates", "epoch", "seq", "settled", "stale")
 
     def __init__(self) -> None:
         #: The newest epoch; 0 before the first.
@@ -57,6 +68,9 @@ class Cursor:
         #: Frames of older or broken epochs, and parts of cuts that were applied already: dropped.
         self.stale = 0
         self.duplicates = 0
+        #: Its sources are known: all that were there when the first job began have been opened, or a cut has been
+        #: applied. A source that a later job finds without a position came into being meanwhile.
+        self.settled = False
         self._broken = False
         self._positions: dict[str, bytes] = {}
         self._parts: list[Part] = []
@@ -80,6 +94,7 @@ class Cursor:
         """
         if anew:
             self._positions = {}
+            self.settled = False
         self.epoch += 1
         self.seq = 0
         self._broken = False
@@ -108,6 +123,7 @@ class Cursor:
         if known is not None and known != message.payload and message.reason != "generation":
             raise Broken(f"{message.source} was opened elsewhere than where it had been read to")
         self._positions[message.source] = message.payload
+        self.settled = self.settled or message.last
 
     def stage(self, cut: Cut) -> list[Part] | None:
         """Keep a part; all parts of its cut once the last one is here and the cut is the next.
@@ -151,7 +167,19 @@ class Cursor:
     def commit(self, positions: Mapping[str, bytes]) -> None:
         """The next cut has been applied, and its sources are here now."""
         self.seq += 1
+        self.settled = True
         self._positions.update(positions)
+
+    def kept(self) -> Kept:
+        """What of it is stored."""
+        return Kept(self.epoch, dict(self._positions), self.settled)
+
+    def restore(self, kept: Kept) -> None:
+        """Be as it was when this was stored: its epoch is over, and the next one starts at these positions."""
+        self.epoch = kept.epoch
+        self._positions = dict(kept.positions)
+        self.settled = kept.settled
+        self.broken()
 
     def _drop(self) -> None:
         self._parts = []

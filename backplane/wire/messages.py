@@ -51,6 +51,8 @@ class Start(Message):
     limits: dict[str, int] = field(default_factory=dict)
     feed: bool = False
     guard: bool = True
+    filter: str = ""
+    kept: bool = False
     payload: bytes = field(default=b"", repr=False)
 
 
@@ -72,6 +74,7 @@ class Open(Message):
     epoch: int
     source: str
     reason: str = "begin"
+    last: bool = False
     payload: bytes = field(default=b"", repr=False)
 
 
