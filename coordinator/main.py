@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import stat
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         if args.private:
-            _private(args.socket, args.log)
+            _private(args.socket, args.log, logins=args.logins)
         else:
             from coordinator import daemon
 
@@ -62,19 +63,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m coordinator", description="Relay between clients and providers.")
     add_arguments(parser)
     parser.add_argument("--private", action="store_true", help="end when standard input ends")
+    parser.add_argument("--logins", action="store_true", help="private: load what SSH logins take at once")
     return parser
 
 
-def _private(socket: str | None, level: str | None) -> None:
+def _private(socket: str | None, level: str | None, *, logins: bool) -> None:
     if socket is None:
         raise ValueError("--private takes a --socket")
     log.configure(level, default="none")
     with contextlib.closing(Router()) as router:
         router.bind(f"ipc://{os.path.abspath(socket)}")
-        asyncio.run(_serve(router))
+        asyncio.run(_serve(router, logins=logins))
 
 
-async def _serve(router: Router) -> None:
+async def _serve(router: Router, *, logins: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -83,7 +85,11 @@ async def _serve(router: Router) -> None:
     _hold_lease(stop)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    await Coordinator(router, reaches(), idle_s=None).serve(stop)
+    async with asyncio.TaskGroup() as tasks:
+        if logins:
+            # In a thread, while the client is still reading its inventory and its query.
+            tasks.create_task(asyncio.to_thread(importlib.import_module, "coordinator.reach.ssh"))
+        await Coordinator(router, reaches(), idle_s=None).serve(stop)
 
 
 def _hold_lease(stop: asyncio.Event) -> None:

@@ -6,26 +6,40 @@ imports nothing that it does not print.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from typing import NamedTuple, NoReturn
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
 
 from backplane.wire.errors import LogReduceError, UsageError
 
+if TYPE_CHECKING:
+    from backplane.client.begun import Begun
+
+PARTIAL = 3
 ABORTED = 130
 
 
 class Verb(NamedTuple):
-    """``module`` None: the verb is known, and comes with a later version. ``examples`` end its help."""
+    """``module`` None: the verb is known, and comes with a later version. ``examples`` end its help.
+
+    ``asks``: what it prints is an answer, and not a page. ``begins``: a private coordinator is begun before its module
+    is imported, and given to it as ``args.begun``.
+    """
 
     summary: str
     module: str | None = None
     examples: tuple[str, ...] = ()
+    asks: bool = False
+    begins: bool = False
 
 
 VERBS: dict[str, Verb] = {
-    "demo": Verb("twenty providers on this machine, live logs, and a real query over them", "backplane.cli.demo"),
+    "demo": Verb(
+        "twenty providers on this machine, live logs, and a real query over them", "backplane.cli.demo", asks=True
+    ),
     "run": Verb(
         "ask: run a query file or a query of the library",
         "backplane.cli.run",
@@ -34,6 +48,8 @@ VERBS: dict[str, Verb] = {
             "logreduce run ./errors.py -w 'web[01-20]' /var/log/nginx/access.log --follow",
             "logreduce run http-status -i hosts.json -a --by-host -o json",
         ),
+        asks=True,
+        begins=True,
     ),
     "sql": Verb("ask in SQL"),
     "explain": Verb(
@@ -82,12 +98,6 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def entry() -> NoReturn:
-    """The console script."""
-    _open_streams()
-    sys.exit(main(sys.argv[1:]))
-
-
 def main(argv: list[str]) -> int:
     """Run one command line and return its exit status (docs/reference/cli.md lists them)."""
     try:
@@ -96,20 +106,12 @@ def main(argv: list[str]) -> int:
         _say(str(exc))
         return exc.exit_status
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again when it flushes stdout at exit.
+        # Whoever read our output has seen enough: of a page that is no failure, but an answer that was cancelled for it
+        # is partial. Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 3
+        return PARTIAL if _asks(argv) else 0
     except KeyboardInterrupt:
         return ABORTED
-
-
-def _open_streams() -> None:
-    """A stream that was closed (``<&-``) is empty, and its number is not given to the next file that is opened."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _main(argv: list[str]) -> int:
@@ -120,20 +122,35 @@ def _main(argv: list[str]) -> int:
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         argv = ["version"]
-    name = argv[0]
-    module = importlib.import_module(_module(name))
+    name, words = argv[0], argv[1:]
+    path = _module(name)
+    with _begun(words) if VERBS[name].begins else contextlib.nullcontext() as begun:
+        module = importlib.import_module(path)
 
-    from backplane.cli.parsing import Parser
+        from backplane.cli.parsing import Parser
 
-    parser = Parser(name, VERBS[name].examples)
-    module.add_arguments(parser)
-    try:
-        args = parser.read(argv[1:])
-    except SystemExit:  # argparse has printed the help
-        return 0
-    status: int = module.run(args)
+        parser = Parser(name, VERBS[name].examples)
+        module.add_arguments(parser)
+        try:
+            args = parser.read(words)
+        except SystemExit:  # argparse has printed the help
+            status = 0
+        else:
+            args.begun = begun
+            status = module.run(args)
     sys.stdout.flush()
     return status
+
+
+def _begun(words: list[str]) -> AbstractContextManager[Begun | None]:
+    """A coordinator for a verb that takes one with it; see `Verb.begins`."""
+    from backplane.cli import early
+
+    return early.begun(words)
+
+
+def _asks(argv: list[str]) -> bool:
+    return VERBS[argv[0]].asks and not {"-h", "--help"} & set(argv) if argv and argv[0] in VERBS else False
 
 
 def _module(name: str) -> str:
@@ -182,7 +199,3 @@ def _say(text: str) -> None:
     from backplane.client.outputs.harmless import harmless
 
     print(f"logreduce: {harmless(text)}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    entry()

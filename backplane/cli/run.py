@@ -18,6 +18,7 @@ from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
+    from backplane.client.begun import Begun
     from backplane.client.place import Place
     from backplane.client.private import Private
     from backplane.client.question import QueryQuestion
@@ -35,6 +36,7 @@ _LATER = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
+    parser.set_defaults(begun=None)
     parser.description = "Ask a question of many machines: run a query file, or a query of the library."
     naming.add_query(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="start at the end, and go on as the logs grow")
@@ -69,6 +71,8 @@ class Plan:
     filter_s: float
     found: finding.Found
     verbose: bool
+    #: The private coordinator, where none was found; None begins one.
+    begun: Begun | None
 
 
 def plan(args: argparse.Namespace, question: Question) -> Plan:
@@ -82,6 +86,8 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         filter_s=args.filter_timeout,
         found=finding.coordinator(args),
         verbose=args.verbose,
+        # `-qv` is one of the ways to ask for its log that are not seen before the command line is parsed.
+        begun=args.begun if args.begun and args.begun.verbose == args.verbose else None,
     )
 
 
@@ -124,8 +130,7 @@ async def _asked(question: Question, selection: targets.Selection, plan: Plan) -
     async with contextlib.AsyncExitStack() as stack:
         where: Place | Private | None = plan.found.place
         if where is None:
-            # Before the imports that asking needs, so that both take their time side by side.
-            where = await stack.enter_async_context(private_coordinator(verbose=plan.verbose))
+            where = await stack.enter_async_context(private_coordinator(plan.begun, verbose=plan.verbose))
         return await _answered(where, question, selection, plan)
 
 

@@ -1,34 +1,32 @@
 """A coordinator of one's own: a child process on an ipc socket in a directory that only this user may enter.
 
-Knows how it is started, leased and ended. Its lease is the pipe to its stdin: whatever becomes of this process, the
-pipe closes and the coordinator goes, and with it its runners. It knows nothing of queries.
+Knows how to wait for it: until it listens, and until it is gone. Its lease is the pipe to its stdin: whatever becomes
+of this process, the pipe closes and the coordinator goes, and with it its runners. It knows nothing of queries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import sys
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+from backplane.client.begun import Begun
 from backplane.wire.errors import NoCoordinator
 
 #: Python, ZeroMQ and the socket: a tenth of a second on an idle machine, seconds on one that is swapping.
 START_S = 20.0
-#: What it may take to cancel its jobs once its lease has ended.
-END_S = 5.0
+#: Between two looks at a process that has closed its stdout and is about to be gone.
+_LOOK_S = 0.005
 
 
 class Private:
     """A coordinator of this process's own, at ``address``."""
 
-    def __init__(self, address: str, process: asyncio.subprocess.Process) -> None:
-        self.address = address
-        self.pid = process.pid
-        self._process = process
+    def __init__(self, begun: Begun, said: asyncio.StreamReader) -> None:
+        self.address = begun.address
+        self.pid = begun.process.pid
+        self._process = begun.process
+        self._said = said
 
     async def ready(self) -> None:
         """Wait until it listens.
@@ -36,10 +34,9 @@ class Private:
         Raises:
             NoCoordinator: it ended, or took too long; what it had to say is on stderr.
         """
-        assert self._process.stdout is not None
         try:
             async with asyncio.timeout(START_S):
-                line = await self._process.stdout.readline()
+                line = await self._said.readline()
         except TimeoutError:
             raise NoCoordinator(f"the private coordinator was not ready within {START_S:.0f} s") from None
         if line.strip() != b"ready":
@@ -47,49 +44,45 @@ class Private:
 
     async def ended(self) -> str:
         """Wait until it is gone, which it should not be, and say how."""
-        status = await self._process.wait()
+        await self._said.read()  # its stdout is nobody else's, and ends when it does
+        while (status := self._process.poll()) is None:  # noqa: ASYNC110 - no event tells, everywhere, that a process is gone
+            await asyncio.sleep(_LOOK_S)
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
         return f"the private coordinator ended {how}"
 
 
 @contextlib.asynccontextmanager
-async def private_coordinator(*, verbose: bool = False) -> AsyncIterator[Private]:
-    """A coordinator that lives as long as this context. It is starting: whoever needs it waits for `Private.ready`."""
-    # Not under TMPDIR: a path of over 107 bytes is no socket's address, and TMPDIR may be deep.
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="logreduce-", dir=_short_directory()))
+async def private_coordinator(begun: Begun | None = None, *, verbose: bool = False) -> AsyncIterator[Private]:
+    """A coordinator that lives as long as this context. It is starting: whoever needs it waits for `Private.ready`.
+
+    Args:
+        begun: the one to use, which this context ends; None begins one.
+        verbose: the one that it begins logs everything to stderr.
+
+    Raises:
+        NoCoordinator: none can be begun.
+    """
+    begun = begun or await _begin(verbose)
     try:
-        socket = directory / "coordinator.sock"
-        process = await _spawn(socket, verbose)
+        loop = asyncio.get_running_loop()
+        said = asyncio.StreamReader()
+        # A descriptor of the loop's own: the process may be ended, and its pipe closed, in a thread.
+        pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), begun.stdout())
         try:
-            yield Private(f"ipc://{socket}", process)
+            yield Private(begun, said)
         finally:
-            await _end(process)
+            await asyncio.to_thread(begun.end)
+            pipe.close()
     finally:
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        await asyncio.to_thread(begun.discard)
 
 
-def _short_directory() -> str | None:
-    default = tempfile.gettempdir()
-    return default if len(default) < 60 else "/tmp"
-
-
-async def _spawn(socket: Path, verbose: bool) -> asyncio.subprocess.Process:
-    argv = [sys.executable, "-P", "-m", "coordinator", "--private", "--socket", str(socket)]
-    if verbose:
-        argv.append("--verbose")
-    # -P: a module that lies in the working directory is not ours.
-    # A session of its own, so that the first Ctrl-C of a terminal reaches the client alone, which drains.
-    return await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
-    )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+async def _begin(verbose: bool) -> Begun:
+    beginning = asyncio.ensure_future(asyncio.to_thread(Begun, verbose=verbose))
     try:
-        async with asyncio.timeout(END_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        # A thread is not to be cancelled; what it has begun would be left behind.
+        begun = await beginning
+        await asyncio.to_thread(begun.discard)
+        raise

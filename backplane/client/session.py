@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from backplane.client.place import Place
@@ -323,14 +323,14 @@ async def open_session(
         place = Place(where) if isinstance(where, str) else where if isinstance(where, Place) else Place(where.address)
         dealer = Dealer()
         stack.callback(dealer.close)
-        await dealer.connect(place.address, curve=place.curve)
+        await _unless_ended(private, dealer.connect(place.address, curve=place.curve))
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             session = Session(dealer, tasks, None if private else place, notice)
             stack.callback(session.hang_up)
             own: list[asyncio.Task[None]] = []
             try:
-                await session.handshake(dealer)
+                await _unless_ended(private, session.handshake(dealer))
                 own += [tasks.create_task(session.receive()), tasks.create_task(session.beat())]
                 if private:
                     own.append(tasks.create_task(session.watch(private)))
@@ -345,3 +345,24 @@ async def open_session(
                     task.cancel()
         if failure:
             raise failure
+
+
+async def _unless_ended(private: Private | None, attaching: Coroutine[Any, Any, None]) -> None:
+    """Await what attaches us, as long as there is somebody to attach to.
+
+    Raises:
+        NoCoordinator: the private coordinator has ended.
+    """
+    if private is None:
+        await attaching
+        return
+    work, end = asyncio.ensure_future(attaching), asyncio.ensure_future(private.ended())
+    try:
+        await asyncio.wait((work, end), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise NoCoordinator(end.result())
+        work.result()
+    finally:
+        work.cancel()
+        end.cancel()
+        await asyncio.gather(work, end, return_exceptions=True)

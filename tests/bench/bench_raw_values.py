@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         query = Path(directory) / "raw.py"
         query.write_text(SOURCE)
-        ours = [sys.executable, "-P", "-m", "backplane.cli.main", "run", str(query), "--private", "-q", "-o", "json"]
+        ours = [sys.executable, "-P", "-m", "backplane.cli", "run", str(query), "--private", "-q", "-o", "json"]
         compare(
             f"{VALUES} raw values into a reduce",
             Way("logreduce", ours),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.pairs import Way, compare
 
-PROGRAM = [sys.executable, "-P", "-m", "backplane.cli.main"]
+PROGRAM = [sys.executable, "-P", "-m", "backplane.cli"]
 QUERY = '''"""Lines by their first word."""
 
 

@@ -73,7 +73,7 @@ class Reader:
         programs = folder / ".programs"
         programs.mkdir()
         program = programs / "logreduce"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m backplane.cli.main "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m backplane.cli "$@"\n')
         program.chmod(0o755)
         self._environ = {
             **os.environ,

@@ -88,7 +88,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     programs = tmp_path / "bin"
     for place in (programs, tmp_path / "home", tmp_path / "tmp"):
         place.mkdir()
-    for name, command in (("logreduce", f"{sys.executable} -P -m backplane.cli.main"), ("python3", sys.executable)):
+    for name, command in (("logreduce", f"{sys.executable} -P -m backplane.cli"), ("python3", sys.executable)):
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (programs / name).chmod(0o755)
     return {

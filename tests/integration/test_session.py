@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
 
+from backplane.client.begun import Begun
+from backplane.client.private import Private, private_coordinator
 from backplane.client.question import QueryQuestion
 from backplane.client.run import Run
 from backplane.client.session import open_session
 from backplane.client.spec import Options
 from backplane.query.load import load
 from backplane.wire import limits
+from backplane.wire.errors import NoCoordinator
 
 PROVIDERS = 4
 VALUE_BYTES = 6 << 20
@@ -63,3 +67,31 @@ async def test_values_larger_than_a_window_come_in_one_after_another(
     assert last.rows == tuple((n, VALUE_BYTES) for n in (0, 1) for _ in names)
     assert (1 << 20) < peak <= VALUE_BYTES + (1 << 20) + PROVIDERS * (WINDOW + (64 << 10))
     assert run.fragments.total == 0
+
+
+async def test_a_private_coordinator_that_crashes_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends between being ready and answering is an error then, and not when a deadline has passed."""
+    monkeypatch.setattr(limits, "HELLO_S", 3600.0)
+    begun = await asyncio.to_thread(Begun)
+    async with private_coordinator(begun) as private:
+        await private.ready()
+        begun.process.send_signal(signal.SIGSTOP)  # it will not answer
+        asyncio.get_running_loop().call_later(0.1, begun.process.kill)
+        async with asyncio.timeout(30):
+            with pytest.raises(NoCoordinator, match="the private coordinator ended by signal 9"):
+                await _opened(_Ready(begun, private))
+
+
+class _Ready(Private):
+    """One of which it is known that it was ready."""
+
+    def __init__(self, begun: Begun, private: Private) -> None:
+        super().__init__(begun, private._said)
+
+    async def ready(self) -> None:
+        """It was."""
+
+
+async def _opened(private: Private) -> None:
+    async with open_session(private):
+        pytest.fail("nobody is there")

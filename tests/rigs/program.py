@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.rigs.sshd import SshdFarm
 
-ARGV = (sys.executable, "-P", "-m", "backplane.cli.main")
+ARGV = (sys.executable, "-P", "-m", "backplane.cli")
 #: Far above what any call here takes: only a program that hangs is this slow.
 HANGS_S = 90.0
 

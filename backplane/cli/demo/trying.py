@@ -37,7 +37,7 @@ def _program() -> list[str]:
     """How this very program is started: by its name only where a shell would find no other one."""
     beside = Path(sys.executable).with_name("logreduce")
     if not beside.exists():
-        return [sys.executable, "-P", "-m", "backplane.cli.main"]
+        return [sys.executable, "-P", "-m", "backplane.cli"]
     return ["logreduce"] if shutil.which("logreduce") == str(beside) else [str(beside)]
 
 

@@ -1,0 +1,36 @@
+"""The program's first file, `python -m backplane.cli`: so small that Ctrl-C finds it ready.
+
+Knows the process: its streams, its exit status, and an interrupt that comes while the rest is still being imported.
+Everything else is `backplane.cli.main`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_ABORTED = 130
+
+
+def entry() -> None:
+    """The console script."""
+    _open_streams()
+    try:
+        from backplane.cli.main import main
+
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = _ABORTED
+    sys.exit(status)
+
+
+def _open_streams() -> None:
+    """A stream that was closed (``<&-``) is empty, and its number is not given to the next file that is opened."""
+    for fd, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+            setattr(sys, name, os.fdopen(fd, mode))
+
+
+if __name__ == "__main__":
+    entry()
