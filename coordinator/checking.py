@@ -215,6 +215,9 @@ class _Visit:
         # The job's own words come before its end, and are handed over in the next turn of the event loop.
         self.over_at, self.ended = time.monotonic(), reason or state
 
+    def job_noted(self, job: Job, event: str) -> None:
+        """A check has no story."""
+
     def cancel(self, mode: str, number: int = 0) -> None:
         """Nobody cancels a check; it ends with its deadline."""
 

@@ -18,6 +18,7 @@ from backplane.wire import places
 from backplane.wire.errors import UsageError
 from coordinator.links import IDLE_S
 from coordinator.log import LEVELS
+from coordinator.verdicts import LIVE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Config:
         listen: ``tcp://HOST:PORT`` for those whose keys it knows, None not to.
         keys: directory of keys (`backplane.wire.keys`).
         adhoc: clients over TCP may name hosts that the provider table does not know.
+        table: file of the provider table; None is that of the user whose coordinator this is.
         idle: seconds that a connection to a provider is kept after its last query.
+        verdict_s: seconds for which a filter's verdict on a provider is believed; 0 runs every filter.
         client_credit_mb: bytes that may wait here for one client, over all its queries, in units of 2**20.
         total_credit_mb: likewise for all clients.
         log: level.
@@ -39,7 +42,9 @@ class Config:
     keys: str
     listen: str | None = None
     adhoc: bool = False
+    table: str | None = None
     idle: float = IDLE_S
+    verdict_s: float = LIVE_S
     client_credit_mb: int = 1024
     total_credit_mb: int = 4096
     log: str = "info"
@@ -48,7 +53,7 @@ class Config:
 
 
 #: What takes effect at a reload. Whoever changes the others restarts it.
-RELOADED: Final = ("adhoc", "client_credit_mb", "total_credit_mb", "log")
+RELOADED: Final = ("adhoc", "idle", "verdict_s", "client_credit_mb", "total_credit_mb", "log")
 #: Settings whose environment variable has another name than theirs.
 _VARIABLES: Final = {"log": "LOGREDUCE_LOG", "keys": "LOGREDUCE_KEYS"}
 _SETTINGS: Final = {spec.name: spec for spec in fields(Config) if spec.metadata.get("setting", True)}
@@ -126,3 +131,7 @@ def _check(values: Mapping[str, Any]) -> None:
     for name in ("idle", "client_credit_mb", "total_credit_mb"):
         if values.get(name, 1) <= 0:
             raise UsageError(f"{name} is {values[name]!r}, and must be over 0")
+    if values.get("verdict_s", 0) < 0:
+        raise UsageError(f"verdict_s is {values['verdict_s']!r}, and must be 0 (off) or more")
+    if values.get("table") == "":
+        raise UsageError("table is '', which is no file")

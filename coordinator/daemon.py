@@ -85,7 +85,14 @@ class _Daemon:
         self._keys = keys
         self._allowed = allowed
         self._coordinator = Coordinator(
-            router, reaches(), settings.idle, guarded=guarded, allowed=allowed, terms=_terms(settings)
+            router,
+            reaches(),
+            settings.idle,
+            guarded=guarded,
+            allowed=allowed,
+            terms=_terms(settings),
+            table=settings.table,
+            verdict_s=settings.verdict_s,
         )
 
     async def serve(self) -> None:
@@ -119,7 +126,7 @@ class _Daemon:
             log.warning("needs a restart", settings=", ".join(stuck))
         self._allowed.clear()
         self._allowed.update(allowed)
-        self._coordinator.terms = _terms(settings)
+        self._coordinator.tune(_terms(settings), settings.idle, settings.verdict_s)
         self._coordinator.revoke()
         log.configure(settings.log, default="info")
         log.info("reloaded", clients=len(allowed))

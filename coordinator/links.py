@@ -287,7 +287,8 @@ class Links:
         self._tasks = tasks
         self._upward = upward
         self._reaches = reaches
-        self._idle_s = idle_s
+        #: May be set anew at any time.
+        self.idle_s = idle_s
         self._links: dict[Key, Link] = {}
         #: Links that are ending. Held until nothing of them is left here.
         self._ending: dict[Link, asyncio.Task[None]] = {}
@@ -336,7 +337,7 @@ class Links:
         beat = codec.encode_one(Beat(now=time.time()))
         for link in self:
             link.pulse(now, beat)
-            if self._idle_s is not None and link.idle_since is not None and now - link.idle_since > self._idle_s:
+            if self.idle_s is not None and link.idle_since is not None and now - link.idle_since > self.idle_s:
                 link.close()
 
     async def close(self) -> None:

@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adhoc", action=argparse.BooleanOptionalAction, help="clients over TCP may name hosts that no table knows"
     )
+    parser.add_argument("--table", metavar="PATH", help="file of the provider table, instead of this user's own")
     parser.add_argument("--idle", type=float, metavar="S", help="keep connections so long after their last query")
     parser.add_argument("--config", metavar="FILE", help="instead of coordinator.toml")
     parser.add_argument("-v", "--verbose", dest="log", action="store_const", const="debug", help="log everything")
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings(args: argparse.Namespace) -> dict[str, object]:
     """What those options say, by the names of `coordinator.config`."""
-    return {name: getattr(args, name) for name in ("socket", "listen", "keys", "adhoc", "idle", "log")}
+    return {name: getattr(args, name) for name in ("socket", "listen", "keys", "adhoc", "table", "idle", "log")}
 
 
 def _parser() -> argparse.ArgumentParser:

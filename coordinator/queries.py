@@ -9,13 +9,13 @@ import asyncio
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from backplane.wire import codec, limits
 from backplane.wire.errors import ReachError
-from backplane.wire.messages import Cancel, NeedStart, State, Submit, Targets
+from backplane.wire.messages import NeedStart, State, Submit, Targets
 from coordinator import log, plan, steps
 from coordinator.gate import Gate
 from coordinator.links import Link, Links, key_of
@@ -33,6 +33,7 @@ class Query:
         providers: its targets, each name once.
         done: called once when it is over.
         story: is told what happens.
+        check_room: raises a ValueError if so many targets, and so many bytes more to be granted ahead, are too many.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Query:
         numbers: Iterator[int],
         done: Callable[[Query], None],
         story: Story,
+        check_room: Callable[[Client, int, int], None],
     ) -> None:
         self.query = submit.query
         self.title = submit.title
@@ -56,6 +58,7 @@ class Query:
         self._links = links
         self._done = done
         self._story = story
+        self._check_room = check_room
         self._reserved = 0
         #: Bytes that its jobs which are over have passed.
         self._passed = 0
@@ -108,9 +111,25 @@ class Query:
             return
         self._asked = set(providers)
         log.info("targets changed", query_id=self.query, joined=len(joined), left=len(left))
-        self.reserve(reserved(len(self._targets)))
+        self._admit(joined)
         self.client.tell(Targets(query=self.query, payload=codec.pack(sorted(self._targets))))
         self.tell(steps.TargetsChanged(self.now, tuple(sorted(joined)), tuple(sorted(left))))
+
+    def _admit(self, joined: Collection[str]) -> None:
+        """Reserve for those who join, or refuse them all: the answer then names them and goes on without."""
+        for name in joined:
+            self._targets[name].refusal = None
+        asked = sum(target.refusal is None for target in self._targets.values())
+        # Those who run have been granted by the smaller number of before.
+        grown = self._reserved + len(joined) * limits.job_credit(asked)
+        need = min(max(reserved(asked), grown), asked * limits.CREDIT_JOB_MOST_BYTES)
+        try:
+            if joined and need > self._reserved:
+                self._check_room(self.client, asked, need - self._reserved)
+            self.reserve(max(need, self._reserved))
+        except ValueError as exc:
+            for name in joined:
+                self._targets[name].refusal = f"it joined too late: {exc}"
 
     def _place(self, target: _Target, *, stays: bool) -> None:
         """Take a new target, or another way to one that has not been reached on the old one."""
@@ -160,6 +179,9 @@ class Query:
         self._log("job ended", job, state=state, reason=reason, drained=drained, passed_bytes=job.passed)
         self.tell(steps.JobEnded(self.now, job.number, state, reason, drained))
 
+    def job_noted(self, job: Job, event: str) -> None:
+        self._log(event, job)
+
     def cancel(self, mode: str, number: int = 0) -> None:
         self.tell(steps.CancelAsked(self.now, mode, number))
 
@@ -185,7 +207,7 @@ class Query:
                 self._report(instruction)
             case steps.CancelJob(number, mode):
                 if job := self._jobs.get(number):
-                    job.link.write(codec.encode_one(Cancel(job=number, mode=mode)))
+                    self._relay.cancel(job, mode)
             case steps.WakeAt(at):
                 self._wake_at(at)
             case steps.Forget():
@@ -271,8 +293,13 @@ class _Target:
         self._options = options
         self._key = key_of(provider, options)
         self._name = provider.name
+        #: Why it is not asked.
+        self.refusal: str | None = None
 
     def connect(self, links: Links, gate: Gate) -> None:
+        if self.refusal:
+            self._query.tell(steps.LinkFailed(self._query.now, self._name, self.refusal, "refused", retry=False))
+            return
         links.watch(self._key, self._options, self, gate)
 
     def disconnect(self, links: Links) -> None:

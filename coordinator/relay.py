@@ -9,6 +9,8 @@ queries; so what waits for a client that stopped reading is bounded. Kinds that 
 all the same (`FREE_BYTES`). Beats with counters are passed on once a beat, the newest of each job, and only to a
 client that lives. Feeds are held to what the runner granted. A peer that goes over a bound is not slowed down but cut
 off: it does not keep to the protocol.
+
+A START may wait here for a verdict that another query has asked for; `coordinator.held` keeps it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from typing import Final, Protocol
 
 from backplane.wire import codec, limits
 from backplane.wire.errors import RemoteProtocolError
-from backplane.wire.messages import Message
+from backplane.wire.messages import Cancel, Message
+from coordinator.held import Held
 from coordinator.links import Link
 from provider.runner import frames
 
@@ -50,6 +53,9 @@ class Owner(Protocol):
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         """Its runner is done with it."""
 
+    def job_noted(self, job: Job, event: str) -> None:
+        """Something that is worth a line in its story."""
+
     def cancel(self, mode: str, number: int = 0) -> None:
         """Its client wants it ended."""
 
@@ -57,7 +63,21 @@ class Owner(Protocol):
 class Job:
     """One script or plan on one provider for one query: where its frames go, and how many bytes may still go there."""
 
-    __slots__ = ("client", "fed", "feed_granted", "free", "granted", "link", "number", "owner", "passed", "start")
+    __slots__ = (
+        "client",
+        "epoch",
+        "fed",
+        "feed_granted",
+        "free",
+        "granted",
+        "kept",
+        "link",
+        "number",
+        "owner",
+        "passed",
+        "start",
+        "waiting",
+    )
 
     def __init__(self, number: int, owner: Owner, client: Client, link: Link) -> None:
         self.number = number
@@ -72,6 +92,10 @@ class Job:
         self.start = 0
         self.feed_granted = 0
         self.fed = 0
+        #: `Held`'s: what waits to go down, None if nothing has to; its filter need not run; the epoch of its start.
+        self.waiting: list[bytes] | None = None
+        self.kept = False
+        self.epoch = 0
 
 
 class Client:
@@ -155,6 +179,8 @@ class Relay:
 
     def __init__(self) -> None:
         self._jobs: dict[int, Job] = {}
+        #: Starts that wait for a verdict.
+        self.held = Held(self._concluded)
 
     def add(self, job: Job) -> None:
         """A job is about to be asked for."""
@@ -166,12 +192,18 @@ class Relay:
         if job:
             job.client.forget(number)
             job.client.ahead -= job.granted - job.passed
+            self.held.over(job)
         return job
+
+    def cancel(self, job: Job, mode: str) -> None:
+        """Have its runner end a job."""
+        if not self.held.cancel(job, mode):
+            job.link.write(codec.encode_one(Cancel(job=job.number, mode=mode)))
 
     def statistics(self) -> dict[str, int]:
         """Jobs, and what their clients may still be sent for them."""
         ahead = sum(max(0, job.granted - job.passed) for job in self._jobs.values())
-        return {"jobs": len(self._jobs), "granted_ahead_bytes": ahead}
+        return {"jobs": len(self._jobs), "granted_ahead_bytes": ahead} | self.held.statistics()
 
     def up(self, link: Link, bodies: list[bytes]) -> None:
         """Pass on what came on a link.
@@ -226,7 +258,8 @@ class Relay:
             raise RemoteProtocolError(f"a client does not say {frames.name(kind)}")
         else:
             return
-        job.link.write(body)
+        if number in self._jobs:  # a start may have been refused
+            self.held.write(job, kind, body)
 
     def _start(self, job: Job, body: bytes) -> None:
         job.start += len(body)
@@ -236,6 +269,7 @@ class Relay:
             header = frames.decode(body).header
             _grant(job, _count(header, "granted"))
             job.owner.job_started(job, _text(header, "profile"))
+            self.held.ask(job, header)
 
     def _free(self, job: Job, kind: int, body: bytes) -> None:
         job.free += len(body)
@@ -246,18 +280,23 @@ class Relay:
             return
         header = frames.decode(body).header
         if kind == frames.VERDICT:
-            job.owner.job_decided(job, header.get("keep") is True)
+            keep = header.get("keep") is True
+            self.held.decided(job, keep)
+            job.owner.job_decided(job, keep)
         elif kind == frames.CREDIT:
             job.feed_granted = max(job.feed_granted, _count(header, "granted"))
         else:
-            self.drop(job.number)
             reason = header.get("reason")
-            job.owner.job_ended(
+            self._concluded(
                 job,
                 _text(header, "state"),
                 reason if isinstance(reason, str) else None,
                 header.get("drained") is True,
             )
+
+    def _concluded(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
+        self.drop(job.number)
+        job.owner.job_ended(job, state, reason, drained)
 
 
 def _about_the_link(kind: int, body: bytes) -> None:

@@ -38,6 +38,7 @@ from coordinator.story import Stories
 from coordinator.table import Provider, ReachOptions
 from coordinator.tables import Tables
 from coordinator.terms import Terms, refuse_foreign, reserved
+from coordinator.verdicts import LIVE_S
 from provider.runner import frames
 
 #: Peers that were told to go, and whose further messages are ignored. Bounded, since a peer may come back under a new
@@ -59,7 +60,8 @@ class Coordinator:
         guarded: a router for those who come over TCP.
         allowed: names of their keys. One who is not in it any more is not served any more.
         table: the provider table's file; None is this user's own.
-        terms: what clients may ask for. It and ``allowed`` may be set anew at any time.
+        terms: what clients may ask for. ``allowed`` may be changed at any time, the others by `tune`.
+        verdict_s: how long a filter's verdict is believed; 0 runs every filter.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Coordinator:
         allowed: Mapping[str, str] | None = None,
         terms: Terms | None = None,
         table: str | None = None,
+        verdict_s: float = LIVE_S,
     ) -> None:
         self.allowed = {} if allowed is None else allowed
         self.terms = terms or Terms()
@@ -86,6 +89,7 @@ class Coordinator:
         self._banned: OrderedDict[bytes, None] = OrderedDict()
         self._queries: dict[tuple[bytes, str], Query] = {}
         self._relay = Relay()
+        self._relay.held.verdicts.live_s = verdict_s
         self._table = table
         #: Submits whose selection is being looked up, and how they were cancelled meanwhile.
         self._selecting: dict[tuple[bytes, str], str | None] = {}
@@ -119,6 +123,12 @@ class Coordinator:
                 task.cancel()
             await self._links.close()
             await self._tables.close()
+
+    def tune(self, terms: Terms, idle_s: float | None, verdict_s: float) -> None:
+        """From now on, while it serves: other terms, and other times that links and verdicts are kept."""
+        self.terms = terms
+        self._links.idle_s = idle_s
+        self._relay.held.verdicts.live_s = verdict_s
 
     def statistics(self) -> dict[str, int]:
         """How much of everything there is."""
@@ -291,12 +301,21 @@ class Coordinator:
         Raises:
             ValueError: it asks too many, or would have too much under way.
         """
-        if not 1 <= len(providers) <= MOST_TARGETS:
-            raise ValueError(f"a query asks 1 to {MOST_TARGETS} providers, not {len(providers)}")
         need = reserved(len(providers))
-        self._check_room(client, need)
+        self._check_room(client, len(providers), need)
         story = self._stories.begin(submit.query, client.key)
-        query = Query(submit, providers, options, client, self._relay, self._links, self._numbers, self._over, story)
+        query = Query(
+            submit,
+            providers,
+            options,
+            client,
+            self._relay,
+            self._links,
+            self._numbers,
+            self._over,
+            story,
+            self._check_room,
+        )
         self._queries[client.peer, submit.query] = query
         query.reserve(need)
         query.begin()
@@ -308,12 +327,18 @@ class Coordinator:
         if not self._queries:
             self._none_left.set()
 
-    def _check_room(self, client: Client, more: int) -> None:
-        """Hold what a query may have granted ahead against the bounds.
+    def _check_room(self, client: Client, targets: int, more: int) -> None:
+        """Hold a query, and what it may have granted ahead, against the bounds.
+
+        Args:
+            targets: how many it asks in all.
+            more: bytes that it may have granted ahead beyond what it may have already.
 
         Raises:
             ValueError: it would go over one.
         """
+        if not 1 <= targets <= MOST_TARGETS:
+            raise ValueError(f"a query asks 1 to {MOST_TARGETS} providers, not {targets}")
         own = sum(each.reserved for each in self._clients.values() if each.key == client.key)
         everyone = sum(each.reserved for each in self._clients.values())
         for held, most, whose in (

@@ -16,6 +16,7 @@ from backplane.client.credit import Fragments, Window
 from backplane.client.feeding import Feeder
 from backplane.client.reducing import Outcome, Reducing
 from backplane.client.spec import Options, Question, Ready
+from backplane.query.starting import filter_hash
 from backplane.reduce.answer import Answer, Applied, Begin, Instruction, Nonsense, Restart, Stop
 from backplane.reduce.coverage import ENDED
 from backplane.reduce.snapshot import Snapshot
@@ -308,6 +309,7 @@ class Run:
         self._started.add(need.provider)
         work = self._question.work
         ready = Ready(need.provider, need.python, need.labels)
+        body = self._question.body(ready, begin.positions)
         self._send(
             Start(
                 job=need.job,
@@ -319,7 +321,8 @@ class Run:
                 guard=work.guard,
                 limits={**work.limits, **self._options.limits},
                 feed=self._question.feed,
-                payload=codec.pack(self._question.body(ready, begin.positions)),
+                filter=filter_hash(work.body, body),
+                payload=codec.pack(body),
             )
         )
         if self._question.feed:

@@ -1,15 +1,18 @@
-"""Whether a script may start processes: then a guard stands over it on the provider, at the price of a process.
+"""What a start says of its scripts to those who do not open it: whether they may start processes, and which filter it is.
 
-Knows Python's trees. It guesses, and where it cannot tell it says yes: no harm is done by that.
+Knows Python's trees and the fields of a start's payload. Where a script may start processes a guard stands over it on
+the provider, at the price of a process. That is a guess, and where it cannot tell it says yes: no harm is done by that.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+from backplane.wire import codec
 from provider import ship
 
 #: Modules of the standard library by which no process can be started but on purpose and against their sense.
@@ -25,6 +28,25 @@ def modules(needs: Sequence[str], sources: Sequence[str], programs: bool = False
     """The runner's modules that have to travel with a query, by name: those for programs, commands and needs."""
     wanted = programs or bool(needs) or any(source.startswith("cmd:") for source in sources)
     return ship.job_modules() if wanted else MappingProxyType({})
+
+
+def filter_hash(kind: str, body: Mapping[str, Any]) -> str:
+    """Names the filter of a start and all that it may see; empty if there is none.
+
+    Two starts of one name on one provider get one verdict, for as long as a coordinator believes it. A Python filter
+    sees its own text (parameters are in it) and its provider; a program also its variables and its sources.
+
+    Args:
+        kind: of the body, ``script`` or ``folder``.
+        body: the payload of the start.
+    """
+    if not body.get("filter"):
+        return ""
+    seen = [kind, *(body.get(name) for name in ("filter", "provider", "encoding", "needs"))]
+    argv = (body.get("programs") or {}).get("filter")
+    if argv is not None:
+        seen += [argv, body.get("environ"), body.get("sources")]
+    return hashlib.sha256(codec.pack(seen)).hexdigest()[:32]
 
 
 def may_start(source: str) -> bool:

@@ -34,6 +34,8 @@ class Order(NamedTuple):
     feed: bool
     #: A guard stands between (see guard): the job may start processes.
     guard: bool
+    #: The filter has said yes already, and is not run again.
+    kept: bool
     limits: Limits
     payload: bytes
 
@@ -59,6 +61,7 @@ def parse(header: Dict[str, Any], payload: bytes) -> Order:
         filter_s=filter_s,
         feed=bool(header.get("feed", False)),
         guard=bool(header.get("guard", True)),
+        kept=bool(header.get("kept", False)),
         limits=_limits(header.get("limits")),
         payload=payload,
     )

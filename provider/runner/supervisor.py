@@ -279,7 +279,9 @@ class Supervisor:
         if not self._jobs:
             spawn.adopt_orphans()
             signal.pthread_sigmask(signal.SIG_BLOCK, (spawn.DRAIN_SIGNAL,))
-        process = spawn.spawn(order.limits, order.feed, lambda: child.run(order.epoch, order.payload), order.guard)
+        process = spawn.spawn(
+            order.limits, order.feed, lambda: child.run(order.epoch, order.payload, order.kept), order.guard
+        )
         job = jobs.Job(number, order, process, now)
         self._jobs[number] = job
         self._turns.append(number)

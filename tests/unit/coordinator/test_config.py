@@ -29,6 +29,12 @@ def test_flag_then_environment_then_file_then_default(tmp_path: Path, environ: d
     read = config.read({"idle": 100.0, "log": None}, None, environ)
     assert (read.idle, read.client_credit_mb, read.log, read.adhoc) == (100.0, 20, "debug", True)
     assert (read.total_credit_mb, read.listen) == (4096, None)
+    assert (read.table, read.verdict_s) == (None, 30.0)
+    write(tmp_path, 'table = "/of/file"\nverdict_s = 0\n')
+    assert config.read({}, None, environ).table == "/of/file"
+    environ |= {"LOGREDUCE_TABLE": "/of/env", "LOGREDUCE_VERDICT_S": "2.5"}
+    assert config.read({}, None, environ).verdict_s == 2.5
+    assert [config.read({"table": flag}, None, environ).table for flag in (None, "/of/flag")] == ["/of/env", "/of/flag"]
 
 
 def test_places(environ: dict[str, str]) -> None:
@@ -46,6 +52,8 @@ def test_places(environ: dict[str, str]) -> None:
         ('adhoc = "yes"', "adhoc is 'yes', which is not bool"),
         ("idle = true", "idle is True"),
         ("idle = 0", "must be over 0"),
+        ("verdict_s = -1", r"verdict_s is -1, and must be 0 \(off\) or more"),
+        ('table = ""', "which is no file"),
         ('log = "loud"', "none of debug, info"),
         ('listen = "ipc:///x"', "not tcp://HOST:PORT"),
         ("adhoc =", "coordinator.toml"),
@@ -70,5 +78,5 @@ def test_wrong_environment_and_missing_file(tmp_path: Path, environ: dict[str, s
 def test_what_needs_a_restart_is_known(environ: dict[str, str]) -> None:
     """Terms and level change at a reload, addresses do not."""
     before = config.read({}, None, environ)
-    after = config.read({"listen": "tcp://h:1", "adhoc": True, "idle": 3.0, "log": "debug"}, None, environ)
-    assert config.differing(before, after) == ["listen", "idle"]
+    changed = {"listen": "tcp://h:1", "table": "/t", "adhoc": True, "idle": 3.0, "verdict_s": 0.0, "log": "debug"}
+    assert config.differing(before, config.read(changed, None, environ)) == ["listen", "table"]

@@ -41,6 +41,9 @@ class Owner:
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         self.told.append(("ended", job.number, state, reason, drained))
 
+    def job_noted(self, job: Job, event: str) -> None:
+        self.told.append(("noted", job.number, event))
+
     def cancel(self, mode: str, number: int = 0) -> None:
         self.told.append(("cancel", mode, number))
 
