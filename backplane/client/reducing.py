@@ -5,25 +5,37 @@ arrives is put here by the event loop, and this thread alone touches the answer;
 as outcomes. The bound is kept by credit: no new credit is granted while ``room`` is False, so staging never holds more
 than its limit and what was granted before.
 
+A named query's answer is stored by this thread too, between two messages. An epoch is on the disk before anybody hears
+of it: one that was lost in a crash would be given out twice, and the fence between two jobs would be none. While
+nothing can be stored there is no ``room``.
+
 Knows the answer's interface. Knows nothing of links, jobs or credit windows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from backplane.reduce.answer import Answer, Instruction, Nonsense
+from backplane.reduce.answer import Answer, Begin, Instruction, Nonsense
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
-from backplane.wire.errors import LocalProtocolError
+from backplane.wire.errors import LocalProtocolError, LogReduceError
 from backplane.wire.messages import Message
+
+if TYPE_CHECKING:
+    from backplane.client.keeping import Keeper
 
 #: What a reduce may take for the message that it is at, when its query is over.
 JOIN_S: Final = 5.0
+#: How long epochs may gather for one commit while there is other work. Each costs an fsync, and hundreds of providers
+#: are ready within the same second.
+GATHER_S: Final = 0.05
 
 
 class Outcome(NamedTuple):
@@ -34,6 +46,8 @@ class Outcome(NamedTuple):
     room: bool
     #: Every provider has ended.
     finished: bool
+    #: A sentence for the user.
+    notice: str | None = None
 
 
 class _Staged(NamedTuple):
@@ -49,12 +63,21 @@ class Reducing:
         answer: touched by this object's thread only, from now on, which closes it.
         outcome: called in the event loop; a failure of the user's reduce arrives as ``failed``.
         failed: called in the event loop with what the answer raised, after which nothing more is applied.
+        keeper: keeps a named query's answer; None for one that ends with this process.
     """
 
     def __init__(
-        self, answer: Answer, outcome: Callable[[Outcome], None], failed: Callable[[BaseException], None]
+        self,
+        answer: Answer,
+        outcome: Callable[[Outcome], None],
+        failed: Callable[[BaseException], None],
+        keeper: Keeper | None = None,
     ) -> None:
         self._answer = answer
+        self._keeper = keeper
+        #: Epochs that were minted and are not stored, and since when the first of them waits.
+        self._minted: list[Instruction] = []
+        self._minted_at = 0.0
         self._outcome = outcome
         self._failed = failed
         self._loop = asyncio.get_running_loop()
@@ -72,7 +95,8 @@ class Reducing:
     @property
     def room(self) -> bool:
         """True while staging is under its limit, so that more credit may be granted."""
-        return self._bytes < limits.STAGING_BYTES
+        stuck = self._keeper is not None and self._keeper.stuck
+        return self._bytes < limits.STAGING_BYTES and not stuck
 
     def statistics(self) -> dict[str, int]:
         """Bytes staged now and at most so far, and messages waiting."""
@@ -119,8 +143,13 @@ class Reducing:
 
     def _work(self) -> None:
         try:
+            if self._keeper:
+                self._keeper.fill()
             while self._step():
                 pass
+            if self._keeper:
+                with contextlib.suppress(LogReduceError):  # it has been said, or is of no use to anybody any more
+                    self._keeper.commit()
         except BaseException as exc:  # a user's reduce may raise anything, and the loop must hear of it
             self._post(self._fail, exc)
         finally:
@@ -137,17 +166,47 @@ class Reducing:
 
     def _step(self) -> bool:
         with self._wake:
-            while not (self._staged or self._asked or self._closing):
-                self._wake.wait()
+            idle = not self._await()
             if self._closing:
                 return False
             asked = self._asked.popleft() if self._asked and self._may_answer() else None
-            staged = None if asked else self._staged.popleft()
+            staged = self._staged.popleft() if self._staged and not asked else None
         if asked:
             self._answer_snapshot(*asked)
         elif staged:
             self._apply(staged)
+        if self._keeper:
+            self._keep(self._keeper, idle=idle)
         return True
+
+    def _await(self) -> bool:
+        """Wait for something to do; False if the keeper's time has come before there was any."""
+        while not (self._staged or self._asked or self._closing):
+            wait_s = self._keeper.wait_s() if self._keeper else None
+            if self._keeper and self._minted and not self._keeper.stuck:
+                wait_s = 0.0  # no others gather: they need not wait for the time of the next commit
+            if not self._wake.wait(wait_s):
+                return False
+        return True
+
+    def _keep(self, keeper: Keeper, *, idle: bool) -> None:
+        """Store what has to be stored by now, and then let go what had to wait for it."""
+        gathered = self._minted and (idle or time.monotonic() - self._minted_at >= GATHER_S)
+        if keeper.due or (gathered and not keeper.stuck):
+            self._store(keeper)
+        elif not self._minted:
+            keeper.tidy(idle=idle)
+
+    def _store(self, keeper: Keeper) -> None:
+        was = keeper.stuck
+        if keeper.commit():
+            minted, self._minted = self._minted, []
+            if minted or was:
+                notice = "what has been read can be stored again: going on" if was else None
+                self._post(self._outcome, Outcome(tuple(minted), was is not None, self._answer.finished, notice))
+        elif not was:
+            notice = f"{keeper.stuck}; nothing is lost, and nothing more is taken until then"
+            self._post(self._outcome, Outcome((), False, False, notice))
 
     def _may_answer(self) -> bool:
         final, _ = self._asked[0]
@@ -156,6 +215,8 @@ class Reducing:
     def _answer_snapshot(self, final: bool, future: asyncio.Future[Snapshot]) -> None:
         try:
             snapshot = self._answer.snapshot(final=final)
+            if final and self._keeper:
+                self._store(self._keeper)
         except BaseException as exc:
             # Whoever asked must hear of it too: this question is no longer among those that `_fail` answers.
             error = exc
@@ -170,8 +231,19 @@ class Reducing:
             self._bytes -= staged.size
             room = full and self.room
         finished = self._answer.finished
-        if instructions or room or finished:
-            self._post(self._outcome, Outcome(tuple(instructions), room, finished))
+        now = self._told(instructions)
+        if now or room or finished:
+            self._post(self._outcome, Outcome(tuple(now), room, finished))
+
+    def _told(self, instructions: list[Instruction]) -> list[Instruction]:
+        """Those that may be obeyed at once: not a start whose epoch is not stored yet."""
+        if self._keeper is None:
+            return instructions
+        begins = [each for each in instructions if isinstance(each, Begin)]
+        if begins and not self._minted:
+            self._minted_at = time.monotonic()
+        self._minted += begins
+        return [each for each in instructions if not isinstance(each, Begin)]
 
     def _post(self, call: Callable[..., object], *args: object) -> None:
         try:
