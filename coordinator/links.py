@@ -1,7 +1,8 @@
 """Links: one connection and one runner for each provider and login, shared by every query of every client.
 
 Knows how a link comes up (gate, reach, payload, hello), that it lives (beats down, a lease up), and when it may go.
-Does not know queries: whoever wants a link is a `Watcher`, and the frames of jobs go to an `Upward` unread.
+Does not know queries: whoever wants a link is a `Watcher`, and the frames of jobs go to an `Upward` unread. Where there
+is no Python for a runner, `coordinator.shell` plays one, and nobody else here can tell.
 
 A link's life:  opening -> (payload written, hello awaited) -> up -> closed. A link that failed is forgotten; whether
 to try again is the plan's decision, and the next attempt is a new link.
@@ -24,7 +25,7 @@ from backplane.wire.messages import Beat, Fault, Hello
 from coordinator import log
 from coordinator.descriptors import Descriptors, raise_limit
 from coordinator.gate import WAITING_FOR_TURN, Gate
-from coordinator.reach.base import QUOTE_CHARS, Channel, Exit, Reach, Turn, explain_exit
+from coordinator.reach.base import QUOTE_CHARS, Channel, Exit, NoPython, Place, Reach, Turn, explain_exit
 from coordinator.table import Provider, ReachOptions
 from provider import ship
 from provider.runner import frames
@@ -92,9 +93,15 @@ class Upward(Protocol):
 
 
 class Link:
-    """One connection with one runner. Made by `Links`; also the `Receiver` of its channel."""
+    """One connection with one runner. Made by `Links`; also the `Receiver` of its channel.
 
-    def __init__(self, key: Key, options: ReachOptions, upward: Upward, forget: Callable[[Link], None]) -> None:
+    Args:
+        tasks: parent of the jobs that run here where the host cannot run them.
+    """
+
+    def __init__(
+        self, key: Key, options: ReachOptions, upward: Upward, forget: Callable[[Link], None], tasks: asyncio.TaskGroup
+    ) -> None:
         self.key = key
         self.provider = key.provider
         self.hello: Hello | None = None
@@ -110,14 +117,13 @@ class Link:
         self._options = options
         self._upward = upward
         self._forget = forget
+        self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._splitter = frames.Splitter(frames.PREAMBLE)
         self._channel: Channel | None = None
         #: How the channel closed, if it did so before we had it in hand.
         self._closed_early: Exit | None = None
-        self._came_up: asyncio.Future[Hello] = self._loop.create_future()
-        # An attempt that was given up does not ask what became of its hello; asyncio would complain of that.
-        self._came_up.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._came_up = self._awaited()
 
     @property
     def level(self) -> str | None:
@@ -146,15 +152,46 @@ class Link:
             ReachError: it did not come, and why.
         """
         try:
-            async with asyncio.timeout(limits.HELLO_S):
-                self.hello = await self._came_up
-        except TimeoutError:
-            raise ReachError(self._silence()) from None
+            self.hello = await self._said_hello()
+        except NoPython as exc:
+            self.hello = await self._over_shell(exc)
         if not self.hello.oldest <= frames.VERSION <= self.hello.version:
             text = f"the runner speaks protocol {self.hello.oldest} to {self.hello.version}, we speak {frames.VERSION}"
             self._write(codec.encode_one(Fault(code="version", text=text)))
             raise ReachError(text, state="refused", retry=False)
         self._write(codec.encode_one(our_hello()))
+
+    def _awaited(self) -> asyncio.Future[Hello]:
+        future: asyncio.Future[Hello] = self._loop.create_future()
+        # An attempt that was given up does not ask what became of its hello; asyncio would complain of that.
+        future.add_done_callback(lambda future: future.cancelled() or future.exception())
+        return future
+
+    async def _said_hello(self) -> Hello:
+        try:
+            async with asyncio.timeout(limits.HELLO_S):
+                return await self._came_up
+        except TimeoutError:
+            raise ReachError(self._silence()) from None
+
+    async def _over_shell(self, why: NoPython) -> Hello:
+        """The same connection at level `shell`, unless a runner was asked for by name."""
+        place: object = self._channel
+        level = self.provider.level
+        if not isinstance(place, Place) or level not in (None, "shell") or self.provider.python:
+            raise why
+        # Only here: most coordinators never need it.
+        from coordinator.shell.channel import ShellChannel
+
+        reason = "it is said to be of level shell" if level else str(why)
+        self._came_up = self._awaited()
+        channel = self._channel = ShellChannel(place, self, self._tasks, reason)
+        self.at_stage("waiting for its shell")
+        try:
+            await channel.begin()
+            return await self._said_hello()
+        except NoPython:
+            raise why from None
 
     def write(self, body: bytes) -> None:
         """Send a body down. A link that does not take what is sent breaks."""
@@ -235,7 +272,7 @@ class Link:
         elif self.closed:
             return
         elif not self._came_up.done():
-            python = self.provider.python or "python3"
+            python = "sh" if self.level == "shell" else self.provider.python or "python3"
             self._came_up.set_exception(explain_exit(python, how, self._channel.stderr))
         else:
             self.break_off(self._how_lost(how))
@@ -308,7 +345,7 @@ class Links:
         """Want a link: join the one that is there, or begin an attempt with these options through ``gate``."""
         link = self._links.get(key)
         if link is None:
-            link = self._links[key] = Link(key, options, self._upward, self._forget)
+            link = self._links[key] = Link(key, options, self._upward, self._forget, self._tasks)
             self._attempts[link] = self._tasks.create_task(self._attempt(link, gate))
         link.watchers.add(watcher)
         link.idle_since = None

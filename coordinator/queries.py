@@ -342,7 +342,7 @@ class _Target:
         """An SSH login as root. A resident runs as whom its host's owner chose, and sudo is asked for by name."""
         assert link.hello is not None
         asked = self.provider.sudo or self._options.sudo or self._options.allow_root
-        return self.provider.reach == "ssh" and link.level == "exec" and link.hello.uid == 0 and not asked
+        return self.provider.reach == "ssh" and link.level != "resident" and link.hello.uid == 0 and not asked
 
 
 def _reached(provider: Provider, options: ReachOptions) -> Provider:

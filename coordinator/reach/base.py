@@ -5,16 +5,19 @@ providers with one cause have one reason. Does not know frames, jobs or queries;
 business.
 
 A reach opens a channel, at level `exec` (a loader waits for the payload on its stdin) or `resident` (a runner is
-there already). What arrives is handed to the `Receiver` in the callback that read it: a coroutine a line costs thirty
-times as much. There is no way to pause a channel: jobs are held back by their credit, each on its own, and a runner
-that sends more than it was granted loses its link.
+there already). Where there is no Python that could run a runner `explain_exit` gives `NoPython`, and a channel that is
+a `Place` can start shells instead (see `coordinator.shell`).
+
+What arrives is handed to the `Receiver` in the callback that read it: a coroutine a line costs thirty times as much.
+There is no way to pause a runner's channel: jobs are held back by their credit, each on its own, and a runner that
+sends more than it was granted loses its link.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from backplane.wire.errors import ReachError
 from coordinator.table import Provider, ReachOptions
@@ -52,7 +55,7 @@ class Channel(Protocol):
 
     @property
     def level(self) -> str:
-        """``exec`` or ``resident``."""
+        """``exec``, ``resident`` or ``shell``."""
 
     @property
     def stderr(self) -> Tail:
@@ -70,6 +73,37 @@ class Channel(Protocol):
 
     async def wait_closed(self) -> None:
         """Wait until nothing of it is left on this machine."""
+
+
+class Stream(Channel, Protocol):
+    """The stdin and stdout of one script's shell. Closing it leaves the others of its connection alone."""
+
+    def pause(self) -> None:
+        """Take nothing more of its stdout and stderr for now."""
+
+    def resume(self) -> None:
+        """Take more."""
+
+
+@runtime_checkable
+class Place(Protocol):
+    """A channel behind which more than one command can be started."""
+
+    async def run(self, argv: Sequence[str], receiver: Receiver, stderr: Tail) -> Stream:
+        """Start a command, as the runner would have been.
+
+        Args:
+            stderr: takes what it says there.
+
+        Raises:
+            ReachError: it cannot be had, and why.
+        """
+
+    def close(self) -> None:
+        """End what belongs to all of them."""
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing of that is left on this machine."""
 
 
 #: A place for one handshake. It takes the account to log in as, whose refusals are counted so that a wrong key does not
@@ -116,6 +150,10 @@ class Tail:
         return (self.lines() or [""])[-1]
 
 
+class NoPython(ReachError):
+    """The host was reached, and has no Python that could run a runner. Less than that may do."""
+
+
 #: What stderr says, in lower case, when a command is missing; shells and container tools each have their own words.
 _MISSING: Final = ("not found", "no such file", "can't execute", "cannot execute")
 
@@ -131,13 +169,13 @@ def explain_exit(python: str, how: Exit, stderr: Tail) -> ReachError:
     if how.broken is not None:
         return ReachError(f"the connection broke while its runner was starting: {how.broken}")
     if too_old := ship.too_old(stderr.data):
-        return ReachError(too_old, state="refused", retry=False)
+        return NoPython(too_old, state="refused", retry=False)
     if refusal := _sudo_refusal(python, how, stderr):
-        return ReachError(refusal, state="refused", retry=False)
+        return refusal
     if how.status == 127 or (how.status == 126 and any(words in last.lower() for words in _MISSING)):
         # What the shell said of it names the interpreter; what a command said of itself is worth quoting.
         hint = "; --python names another" if python in last or not last else said
-        return ReachError(f"no {python} on the PATH{hint}", state="refused", retry=False)
+        return NoPython(f"no {python} on the PATH{hint}", state="refused", retry=False)
     if how.signal:
         return ReachError(f"{python} was ended by signal {how.signal} before its runner said hello{said}")
     if how.status:
@@ -145,14 +183,17 @@ def explain_exit(python: str, how: Exit, stderr: Tail) -> ReachError:
     return ReachError(f"{python} ended before its runner said hello{said}")
 
 
-def _sudo_refusal(python: str, how: Exit, stderr: Tail) -> str | None:
+def _sudo_refusal(python: str, how: Exit, stderr: Tail) -> ReachError | None:
     """What sudo says where it starts nothing. Its words are the host's language; that it speaks is not."""
     lines = stderr.lines()
     if how.status in (126, 127) and any("sudo" in line and not line.startswith("sudo:") for line in lines[-1:]):
-        return "there is no sudo on its PATH: leave out --sudo, or log in as who may read the logs"
+        text = "there is no sudo on its PATH: leave out --sudo, or log in as who may read the logs"
+        return ReachError(text, state="refused", retry=False)
     if any(line.startswith("sudo:") and line.endswith(f"{python}: command not found") for line in lines):
-        return f"sudo finds no {python}; --python names another, with its whole path"
+        text = f"sudo finds no {python}; --python names another, with its whole path"
+        return NoPython(text, state="refused", retry=False)
     own = [line for line in lines if line.startswith(("sudo:", "Sorry, user"))]
     if how.status and own:
-        return f"sudo does not start {python} without a password ({own[-1]}): it needs a NOPASSWD rule"
+        text = f"sudo does not start {python} without a password ({own[-1]}): it needs a NOPASSWD rule"
+        return ReachError(text, state="refused", retry=False)
     return None

@@ -19,16 +19,18 @@ class CommandReach:
 
     async def open(self, provider: Provider, options: ReachOptions, receiver: Receiver, turn: Turn) -> Channel:
         """A channel to a new runner; see `Reach.open`."""
-        argv = _via(provider, options)
+        prefix = _via(provider, options)
         if provider.sudo or options.sudo:
-            argv += ["sudo", "-n", "--"]
+            prefix += ["sudo", "-n", "--"]
+        # As over SSH: where no runner is wanted, the answer of a host without Python.
+        argv = ["sh", "-c", "exit 127"] if provider.level == "shell" else ship.argv(provider.python or "python3")
         async with turn(None):
-            receiver.at_stage(f"starting a runner through `{argv[0]}`")
+            receiver.at_stage(f"starting a runner through `{prefix[0]}`")
             try:
-                return await ProcessChannel.spawn(argv + ship.argv(provider.python or "python3"), receiver)
+                return await ProcessChannel.spawn(argv, receiver, prefix)
             except OSError as exc:
                 raise ReachError(
-                    f"cannot run {argv[0]!r}, by which it is reached: {exc.strerror}", retry=False
+                    f"cannot run {prefix[0]!r}, by which it is reached: {exc.strerror}", retry=False
                 ) from exc
 
     async def close(self) -> None:

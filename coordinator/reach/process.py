@@ -14,6 +14,7 @@ import signal
 from collections.abc import Sequence
 from typing import Final, cast
 
+from backplane.wire.errors import ReachError
 from coordinator.reach.base import Exit, Receiver, Tail
 
 #: From closing its stdin to killing it. A runner ends its jobs and itself within milliseconds of the end of its input.
@@ -24,12 +25,17 @@ PIPE_BYTES: Final = 256 << 10
 
 
 class ProcessChannel(asyncio.SubprocessProtocol):
-    """A child that speaks on its stdout, and reads its stdin."""
+    """A child that speaks on its stdout, and reads its stdin; also the `Place` of others that are started as it was.
+
+    Args:
+        prefix: the beginning of the command of each.
+    """
 
     level = "exec"
 
-    def __init__(self, receiver: Receiver) -> None:
-        self.stderr = Tail()
+    def __init__(self, receiver: Receiver, prefix: Sequence[str] = (), stderr: Tail | None = None) -> None:
+        self.stderr = stderr or Tail()
+        self._prefix = prefix
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
@@ -38,15 +44,44 @@ class ProcessChannel(asyncio.SubprocessProtocol):
         self._stdin: asyncio.WriteTransport | None = None
 
     @classmethod
-    async def spawn(cls, argv: Sequence[str], receiver: Receiver) -> ProcessChannel:
+    async def spawn(
+        cls, argv: Sequence[str], receiver: Receiver, prefix: Sequence[str] = (), stderr: Tail | None = None
+    ) -> ProcessChannel:
         """Start a child.
+
+        Args:
+            prefix: stands before ``argv``, and before that of whatever is run beside it.
 
         Raises:
             OSError: it cannot be started.
         """
         loop = asyncio.get_running_loop()
-        _, channel = await loop.subprocess_exec(lambda: cls(receiver), *argv, start_new_session=True)
+        command = [*prefix, *argv]
+        _, channel = await loop.subprocess_exec(lambda: cls(receiver, prefix, stderr), *command, start_new_session=True)
         return channel
+
+    async def run(self, argv: Sequence[str], receiver: Receiver, stderr: Tail) -> ProcessChannel:
+        """Another child, with the same beginning; see `Place`."""
+        try:
+            return await self.spawn(argv, receiver, self._prefix, stderr)
+        except OSError as exc:
+            raise ReachError(f"cannot run {argv[0]!r}: {exc.strerror}") from exc
+
+    def pause(self) -> None:
+        """Let its pipes fill."""
+        for pipe in self._pipes():
+            pipe.pause_reading()
+
+    def resume(self) -> None:
+        """Take what is in them, and more."""
+        for pipe in self._pipes():
+            pipe.resume_reading()
+
+    def _pipes(self) -> list[asyncio.ReadTransport]:
+        if self._transport is None or self._done.is_set():
+            return []
+        pipes = [cast(asyncio.ReadTransport | None, self._transport.get_pipe_transport(fd)) for fd in (1, 2)]
+        return [pipe for pipe in pipes if pipe is not None and not pipe.is_closing()]
 
     @property
     def backlog(self) -> int:

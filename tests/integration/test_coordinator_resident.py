@@ -57,7 +57,7 @@ async def test_asked_for_a_shell_it_says_what_it_is(tmp_path: Path) -> None:
     assert "only the runner protocol" in (state.reason or "")
 
 
-@pytest.mark.parametrize("level", ["shell", "forced", "sftp"])
+@pytest.mark.parametrize("level", ["forced", "sftp"])
 async def test_levels_of_later_versions_are_refused(tmp_path: Path, level: str) -> None:
     """Before anything is connected to."""
     async with talking() as talker:
