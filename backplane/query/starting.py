@@ -1,4 +1,4 @@
-"""What a start says of its scripts to those who do not open it: whether they may start processes, and which filter it is.
+"""What a start says of its scripts to those who do not open it: that they may start processes, and which filter it is.
 
 Knows Python's trees and the fields of a start's payload. Where a script may start processes a guard stands over it on
 the provider, at the price of a process. That is a guess, and where it cannot tell it says yes: no harm is done by that.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -42,11 +43,19 @@ def filter_hash(kind: str, body: Mapping[str, Any]) -> str:
     """
     if not body.get("filter"):
         return ""
-    seen = [kind, *(body.get(name) for name in ("filter", "provider", "encoding", "needs"))]
     argv = (body.get("programs") or {}).get("filter")
-    if argv is not None:
-        seen += [argv, body.get("environ"), body.get("sources")]
+    seen = [kind, *(body.get(name) for name in ("provider", "encoding", "needs"))]
+    if argv is None:
+        seen.append(_meaning(body["filter"]))
+    else:
+        seen += [body["filter"], argv, body.get("environ"), body.get("sources")]
     return hashlib.sha256(codec.pack(seen)).hexdigest()[:32]
+
+
+@lru_cache(maxsize=64)
+def _meaning(source: str) -> str:
+    """A script without its layout: the same filter stands on another line in each query file."""
+    return ast.dump(ast.parse(source))
 
 
 def may_start(source: str) -> bool:

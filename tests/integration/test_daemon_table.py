@@ -72,8 +72,8 @@ async def test_over_tcp_the_table_is_asked_and_nobody_else(made: Daemon) -> None
     async with open_session(made.place) as own, open_session(await made.over_tcp(alice)) as session:
         await _add(own, *nearby(2))
 
-        async def answer(entries: list[dict[str, Any]], select: dict[str, Any] | None) -> Snapshot:
-            return await last(session.ask(asked, entries, {}, Options(wait_s=0.1), select))
+        async def answer(entries: list[dict[str, Any]], select: dict[str, Any] | None, wait_s: float = 60) -> Snapshot:
+            return await last(session.ask(asked, entries, {}, Options(wait_s=wait_s), select))
 
         assert (await answer([], {"names": ["p*"]})).complete
         for names in (["p00", "elsewhere"], ["elsewhere"]):
@@ -87,7 +87,7 @@ async def test_over_tcp_the_table_is_asked_and_nobody_else(made: Daemon) -> None
         with pytest.raises(UsageError, match="is changed and checked on the coordinator's own machine"):
             await _add(session, stranger)
         await made.configure(f'adhoc = true\ntable = "{made.directory / "table"}"\n')
-        assert set((await answer([stranger], None)).coverage.states) == {"unreachable"}
+        assert set((await answer([stranger], None, 0.1)).coverage.states) == {"unreachable"}
 
 
 async def test_who_joins_is_held_against_the_caps(made: Daemon) -> None:
