@@ -11,6 +11,9 @@ It opens by and by: the first few runners are to be up, and their answers on the
 takes both ends' processors. Each runner that says hello lets one more handshake through at a time, and so does each
 that takes longer than `FIRST_S`, so that it is open after a second or two even where the first hosts are all dead.
 
+Only a few stand right before it (`NEAR`): what a login needs is looked up in threads, by as many as may come next. Five
+hundred look-ups at once would keep the first host's address waiting behind the last host's key.
+
 An account that nobody has let in yet is tried at `AUTH_FAILURES` hosts at most, those under way included: a whole
 fan-out of refusals would come in before the first was counted. The first host that lets it in opens the gate.
 """
@@ -23,15 +26,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 from backplane.wire.errors import ReachError
+from coordinator.reach.base import Turn
 
 #: The stage of whoever has not passed it yet.
 WAITING_FOR_TURN: Final = "waiting for its turn to connect"
 #: Longer than a handshake with a busy host (0.1 to 1 s), shorter than the deadlines of a dead one (5 and 8 s).
 SLOW_S: Final = 2.0
 LENT: Final = 8
-#: Handshakes at a time before the first runner is up. Fewer would leave two processors idle; with 32, those of the
-#: first hosts took 0.3 s longer.
-FIRST: Final = 4
+#: Handshakes at a time before the first runner is up. Where both ends share two processors the first answer of a
+#: hundred hosts comes 0.1 s later with 4, and 0.4 s later with 32; fewer than 2 would wait for a host that hangs.
+FIRST: Final = 2
+#: Look-ups take a millisecond each; fewer than this would let a gate that is wide open wait for them.
+NEAR: Final = 8
 #: Longer than a handshake over a quarter of the earth, so that it is hosts that hang which are not waited for.
 FIRST_S: Final = 0.5
 #: A wrong key shows within a few hosts; more tries only lock accounts and fill logs.
@@ -44,6 +50,7 @@ class Gate:
     def __init__(self, fanout: int, slow_s: float = SLOW_S, first: int = FIRST, first_s: float = FIRST_S) -> None:
         first = min(first, fanout)
         self._active = asyncio.Semaphore(first)
+        self._near = asyncio.Semaphore(NEAR)
         self._all = asyncio.Semaphore(fanout * LENT)
         #: How many places have not been opened yet.
         self._shut = fanout - first
@@ -56,6 +63,16 @@ class Gate:
         if self._shut:
             self._shut -= 1
             self._active.release()
+
+    @contextlib.asynccontextmanager
+    async def approach(self) -> AsyncIterator[Turn]:
+        """Come near: look up what a handshake takes, then pass through by the turn that this gives, or not at all.
+
+        Who takes longer than `FIRST_S` is not in the way of others.
+        """
+        await self._near.acquire()
+        with _once_within(self._first_s, self._near.release) as leave:
+            yield _Turn(self, leave)
 
     @contextlib.asynccontextmanager
     async def pass_through(self, account: str | None) -> AsyncIterator[None]:
@@ -84,6 +101,20 @@ class Gate:
             yield
         finally:
             timer.cancel()
+
+
+class _Turn:
+    """One attempt's way through a gate; see `coordinator.reach.base.Turn`."""
+
+    def __init__(self, gate: Gate, leave: Callable[[], None]) -> None:
+        self._gate = gate
+        self.step_aside = leave
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, account: str | None) -> AsyncIterator[None]:
+        async with self._gate.pass_through(account):
+            self.step_aside()
+            yield
 
 
 class _Account:
@@ -137,8 +168,8 @@ class _Account:
 
 
 @contextlib.contextmanager
-def _once_within(slow_s: float, give_back: Callable[[], None]) -> Iterator[None]:
-    """Give back at the end of the block, or ``slow_s`` after its beginning: whichever comes first."""
+def _once_within(slow_s: float, give_back: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Give back when told to, at the end of the block, or ``slow_s`` after its beginning: whichever comes first."""
     given = False
 
     def give() -> None:
@@ -149,7 +180,7 @@ def _once_within(slow_s: float, give_back: Callable[[], None]) -> Iterator[None]
 
     timer = asyncio.get_running_loop().call_later(slow_s, give)
     try:
-        yield
+        yield give
     finally:
         timer.cancel()
         give()

@@ -391,7 +391,8 @@ class Links:
         try:
             await asyncio.shield(self._payload)
             link.descriptors = self._descriptors.take(link.provider.reach)
-            await link.open(self._reaches[link.provider.reach], gate.pass_through)
+            async with gate.approach() as turn:
+                await link.open(self._reaches[link.provider.reach], turn)
             await link.await_hello()
             gate.widen()
         except ReachError as exc:

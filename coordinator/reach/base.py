@@ -15,7 +15,7 @@ sends more than it was granted loses its link.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -106,9 +106,19 @@ class Place(Protocol):
         """Wait until nothing of that is left on this machine."""
 
 
-#: A place for one handshake. It takes the account to log in as, whose refusals are counted so that a wrong key does not
-#: lock it; None where nobody logs in. See `coordinator.gate`.
-Turn = Callable[[str | None], AbstractAsyncContextManager[None]]
+class Turn(Protocol):
+    """The way to a place for one handshake. See `coordinator.gate`."""
+
+    def __call__(self, account: str | None) -> AbstractAsyncContextManager[None]:
+        """The place.
+
+        Args:
+            account: to log in as, whose refusals are counted so that a wrong key does not lock it; None where nobody
+                logs in.
+        """
+
+    def step_aside(self) -> None:
+        """What comes next is waited for by many (a jump host): nobody else is to wait for that."""
 
 
 class Reach(Protocol):

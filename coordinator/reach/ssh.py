@@ -56,6 +56,7 @@ class SshReach:
         async with contextlib.AsyncExitStack() as stack:
             tunnel = None
             if login.jump:
+                turn.step_aside()
                 tunnel = await self._jumps.hold(login.jump, options, receiver.at_stage, stack)
                 receiver.at_stage(WAITING_FOR_TURN)
             async with turn(login.to.user):

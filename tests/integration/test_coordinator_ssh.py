@@ -61,10 +61,18 @@ class Heard:
         self.how = how
 
 
-@contextlib.asynccontextmanager
-async def at_once(account: str | None) -> AsyncIterator[None]:
+class AtOnce:
     """A gate that is open."""
-    yield
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, account: str | None) -> AsyncIterator[None]:
+        yield
+
+    def step_aside(self) -> None:
+        """Nobody is in the way of anybody."""
+
+
+at_once = AtOnce()
 
 
 async def opened(provider: Provider, **fields: Any) -> tuple[Channel, Heard, SshReach]:

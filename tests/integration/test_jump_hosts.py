@@ -164,8 +164,9 @@ async def test_a_failed_jump_host_is_one_reason_for_all_behind_it_and_is_tried_o
         await talker.until(lambda: len(ended(talker, "q")) == 40)
     reasons = {str(state.reason) for state in ended(talker, "q").values()}
     site = farm.sites[index]
-    assert len(reasons) == 1
-    assert f"the jump host {site.address}:{site.port}" in reasons.pop()
+    # A mute one may be given up while the wait ends: those whose turn came late have their first try to the end.
+    assert len(reasons) == 1 or index == MUTE
+    assert all(f"the jump host {site.address}:{site.port}" in reason for reason in reasons)
     if index != MUTE:
         assert says in str(next(iter(ended(talker, "q").values())).reason)
         assert farm.log(index).count("Connection from") == before + 1

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from backplane.wire.errors import ReachError
-from coordinator.gate import AUTH_FAILURES, LENT, Gate
+from coordinator.gate import AUTH_FAILURES, LENT, NEAR, Gate
 
 
 async def turns() -> None:
@@ -203,3 +203,50 @@ async def test_the_gate_opens_also_where_the_first_hosts_hang() -> None:
         await turns()
         assert inside == 8
         go.set()
+
+
+async def test_a_few_look_up_what_they_need_and_the_others_wait() -> None:
+    """Who has not passed yet and looks things up is one of a few; each that passes makes room for one more."""
+    gate, looking, passed, go = Gate(4, first=2, first_s=3600.0), 0, 0, asyncio.Event()
+
+    async def attempt() -> None:
+        nonlocal looking, passed
+        async with gate.approach() as turn:
+            looking += 1
+            async with turn(None):
+                passed += 1
+                await go.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(5 * NEAR):
+            tasks.create_task(attempt())
+        await turns()
+        assert (passed, looking) == (2, 2 + NEAR)
+        gate.widen()
+        await turns()
+        assert (passed, looking) == (3, 3 + NEAR)
+        go.set()
+    assert passed == 5 * NEAR
+
+
+@pytest.mark.parametrize("aside", [True, False])
+async def test_nobody_waits_for_a_slow_look_up(aside: bool) -> None:
+    """One that takes long, or has stepped aside to wait for a jump host, or fails, is not in the way of the others."""
+    gate, slow, go = Gate(4, first_s=3600.0 if aside else 0.0), 0, asyncio.Event()
+
+    async def waits() -> None:
+        nonlocal slow
+        async with gate.approach() as turn:
+            slow += 1
+            if aside:
+                turn.step_aside()
+            await go.wait()
+            raise ReachError("no jump host")
+
+    waiting = [asyncio.ensure_future(waits()) for _ in range(5 * NEAR)]
+    await turns()
+    assert slow == 5 * NEAR
+    go.set()
+    assert all(isinstance(each, ReachError) for each in await asyncio.gather(*waiting, return_exceptions=True))
+    async with gate.approach() as turn, turn(None):
+        pass
