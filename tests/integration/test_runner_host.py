@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -101,7 +102,7 @@ def map_fds():
             asked = subprocess.run(["ionice", "-p", str(said["pid"])], capture_output=True, text=True, check=True)
             assert asked.stdout.strip() == "idle"
         stat = Path(f"/proc/{link.process.pid}/stat").read_text().rpartition(")")[2].split()
-        assert stat[16] == "0"
+        assert stat[16] == str(os.getpriority(os.PRIO_PROCESS, 0))
 
 
 def test_a_filter_is_bounded_and_not_idle() -> None:
