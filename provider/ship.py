@@ -28,7 +28,16 @@ from provider.runner import boot
 #: Compressed bytes. Each kilobyte is sent to every provider of every session: 48 KiB is 0.4 s at 1 Mbit/s.
 BUDGET_BYTES: Final = 48 << 10
 #: Modules that only some jobs need: they travel in those jobs' starts (docs/reference/frames.md, "start").
-WITH_JOBS: Final = frozenset(f"provider.runner.{name}" for name in ("command", "emitted", "needs", "piped", "program"))
+WITH_JOBS: Final = frozenset(
+    f"provider.runner.{name}"
+    for name in (
+        *("command", "emitted", "needs", "piped", "program"),
+        *(
+            f"aggregates.{name}"
+            for name in ("buckets", "distinct", "histogram", "moments", "places", "quantiles", "tokens", "top")
+        ),
+    )
+)
 #: -I: no environment, no user site, no current directory. -S: no site, which costs 10 ms. -B: nothing is written.
 FLAGS: Final = "-BIS"
 

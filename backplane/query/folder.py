@@ -69,7 +69,9 @@ def load(folder: str, given: Mapping[str, str], sources: Sequence[str] | None, p
     if mapping.part is not None and mapping.own is not None:
         again, reason = replayable(mapping.own, mapping.part, read or (), said.replayable)
     folds = reduction.kind == "aggregates"
+    combine = reduction.aggregates if folds and said.combine is not False else None
     scripts = {"filter": filtering, "map": mapping}
+    programs = any(each and each.argv for each in scripts.values())
     return Query(
         title=title or Path(folder).resolve().name,
         name=Path(folder).resolve().name,
@@ -82,13 +84,13 @@ def load(folder: str, given: Mapping[str, str], sources: Sequence[str] | None, p
         programs=MappingProxyType({name: each.argv for name, each in scripts.items() if each and each.argv}),
         environ=MappingProxyType({name: _variable(value) for name, value in values.items()}),
         reduction=reduction,
-        combine=reduction.aggregates if folds and said.combine is not False else None,
+        combine=combine,
         params=MappingProxyType({n: Secret(str(v)) if n in secret else v for n, v in values.items()}),
         needs=said.needs,
         effects=said.effects,
         replayable=again,
         replayable_reason=reason,
-        modules=modules(said.needs, read or (), programs=any(each and each.argv for each in scripts.values())),
+        modules=modules(said.needs, read or (), programs=programs, combine=combine),
         guard=bool(said.needs) or any(each and (each.argv or may_start(each.text)) for each in scripts.values()),
     )
 

@@ -23,7 +23,7 @@ from backplane.query.scope import Module
 from backplane.query.settings import line_of, node_of
 from backplane.query.slice import cut
 from backplane.wire.errors import QueryError
-from provider.runner.aggregates import AGGREGATES
+from provider.runner.aggregates import AGGREGATES, AggregateError, chosen
 
 STREAM: Final = Reduction("stream")
 _FORMS: Final = (
@@ -77,30 +77,27 @@ def _named(value: ast.expr, line: int, problems: Problems, folder: Path) -> Redu
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         problems.wrong(f"`reduce` is {_FORMS}, not {ast.unparse(value)}", line)
         return None
-    good = True
+    before = len(problems.errors)
+    columns: list[str] = []
     for name in names:
-        if name not in AGGREGATES:
-            problems.wrong(_unknown(name), line)
-            good = False
-    twice = {name for name in names if names.count(name) > 1}
+        try:
+            (aggregate,) = chosen([name])
+        except AggregateError as exc:
+            problems.wrong(_unknown(name, exc), line)
+        else:
+            columns += aggregate.columns
+    twice = {name for name in columns if columns.count(name) > 1}
     if twice:
         problems.wrong(f"`reduce` names {listed(twice)} twice: once is enough", line)
-        good = False
-    return Reduction("aggregates", aggregates=tuple(names), line=line) if good else None
+    return Reduction("aggregates", aggregates=tuple(names), line=line) if len(problems.errors) == before else None
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, exc: AggregateError) -> str:
     if "/" in name:
         return f"`reduce`: an executable ({name!r}) stands alone and not in a list"
-    if name.partition("(")[0] in _LATER:
-        return f"`reduce`: the aggregate {name!r} is not in this version; there are {listed(AGGREGATES)}"
-    near = did_you_mean(name, AGGREGATES) or f"; there are {listed(AGGREGATES)}"
-    return f"`reduce`: there is no aggregate {name!r}{near}"
-
-
-_LATER: Final = (
-    frozenset({"var", "quantiles", "top", "distinct", "histogram", "sample", "first", "last"}) - AGGREGATES.keys()
-)
+    kind = name.partition("(")[0].strip()
+    near = "" if kind in AGGREGATES else did_you_mean(kind, AGGREGATES)
+    return f"`reduce`: there is no aggregate {name!r}{near}" if near else f"`reduce`: {exc}"
 
 
 def _executed(module: Module, name: str, problems: Problems) -> Reduction | None:

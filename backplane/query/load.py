@@ -87,6 +87,7 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
     if reduction is None or takes_lines is None or problems.errors:
         return None
     folds = reduction.kind == "aggregates"
+    combine = reduction.aggregates if folds and said.combine is not False else None
     if said.combine and not folds:
         problems.warn(
             "`combine` is used for aggregates only in this version: values travel as they are",
@@ -104,7 +105,7 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
         filter_source=shipped["filter"].text if filters else None,
         map_source=shipped["map"].text,
         reduction=reduction,
-        combine=reduction.aggregates if folds and said.combine is not False else None,
+        combine=combine,
         params=MappingProxyType(
             {p.name: Secret(str(value)) if p.name in secret else value for p, value in values.items()}
         ),
@@ -113,12 +114,12 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
         replayable=again,
         replayable_reason=reason,
         guard=_guarded(said.needs, read, shipped),
-        modules=modules(said.needs, read),
+        modules=modules(said.needs, read, combine=combine),
     )
 
 
 def _guarded(needs: Sequence[str], sources: Sequence[str], shipped: Mapping[str, Slice]) -> bool:
-    commands = any(source.startswith("cmd:") for source in sources)
+    commands = any(source.startswith(("cmd:", "journald:")) for source in sources)
     return bool(needs) or commands or any(may_start(part.text) for part in shipped.values())
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from backplane.wire import codec
 from provider import ship
+from provider.runner.aggregates import names as folding
 
 #: Modules of the standard library by which no process can be started but on purpose and against their sense.
 _HARMLESS: Final = """
@@ -25,10 +26,19 @@ _HARMLESS: Final = """
 _NAMES: Final = frozenset({"__import__", "eval", "exec", "compile", "globals", "getattr", "__builtins__"})
 
 
-def modules(needs: Sequence[str], sources: Sequence[str], programs: bool = False) -> Mapping[str, str]:
-    """The runner's modules that have to travel with a query, by name: those for programs, commands and needs."""
+def modules(
+    needs: Sequence[str], sources: Sequence[str], programs: bool = False, combine: Sequence[str] | None = None
+) -> Mapping[str, str]:
+    """The runner's modules that have to travel with a query, by name: for programs, commands, needs and aggregates."""
+    aggregates = folding.modules(combine or ())
     wanted = programs or bool(needs) or any(source.startswith("cmd:") for source in sources)
-    return ship.job_modules() if wanted else MappingProxyType({})
+    return MappingProxyType(
+        {
+            name: source
+            for name, source in ship.job_modules().items()
+            if name in aggregates or (wanted and not name.startswith(folding.__name__.rpartition(".")[0]))
+        }
+    )
 
 
 def filter_hash(kind: str, body: Mapping[str, Any]) -> str:

@@ -2,74 +2,166 @@
 
 Knows the groups of a query, and that the aggregates of `provider.runner.aggregates` obey the merge law. Does not know
 cuts or coverage. Touched by one thread only.
+
+Theory of operation. A job tells most keys by number (docs/reference/frames.md, "cut"), so there is a dictionary for
+each provider: its keys, and for each table the rows that they are. A payload says how many keys the dictionary had
+before it, so one that is missing, or that is of another job, is noticed; the first payload of a job says 0, which
+begins it anew.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from array import array
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final
 
-from backplane.reduce.columns import Partials, Values, Window, decode, rekeyed
+from backplane.reduce.columns import Packed, Partials, Values, Window, decode, rekeyed
 from backplane.reduce.faults import ReduceFault
 from backplane.reduce.fold import Keys, Plain
 from backplane.reduce.rows import Entry, Place, Rows, table
 from backplane.reduce.saving import PIECE_BYTES, Saved
+from backplane.reduce.tables import ADDING, MANY, Table
 from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
-from provider.runner.aggregates import AggregateError, chosen, tag
+from provider.runner.aggregates import Aggregate, AggregateError, chosen, tag
 from provider.runner.aggregates.combiner import partials_payload
+from provider.runner.columns import numbers
 
 #: Groups of one saved piece, unless they are large.
 _PIECE_GROUPS: Final = 20_000
+#: Keys that a job's dictionary may have. A runner begins anew long before.
+_MOST_KEYS: Final = 1 << 20
+
+
+class _Dictionary:
+    """The keys that one job tells by number."""
+
+    __slots__ = ("keys", "rows")
+
+    def __init__(self) -> None:
+        self.keys: list[Hashable] = []
+        #: The row of each key in the table of a place; -1 where it has none.
+        self.rows: dict[Place, array[int]] = {}
+
+    def places(self, place: Place) -> array[int]:
+        """The rows of all keys in a table."""
+        found = self.rows.setdefault(place, array("q"))
+        found.frombytes(b"\xff" * (8 * (len(self.keys) - len(found))))
+        return found
 
 
 class AggregateFold(Plain):
-    """Aggregates by name, fed by partials or raw values alike."""
+    """See the module."""
 
     full = False
 
     def __init__(self, names: Sequence[str], *, by_host: bool = False) -> None:
         self._names = tuple(names)
         self._aggregates = chosen(list(names))
+        self._columns = tuple(column for aggregate in self._aggregates for column in aggregate.columns)
         self._by_host = by_host
-        self._groups: dict[Place, list[dict[Hashable, Any]]] = {}
+        self._tables: dict[Place, Table] = {}
+        self._dictionaries: dict[str, _Dictionary] = {}
+        #: Keys that a provider's dictionary will have when what was loaded has been taken.
+        self._announced: dict[str, int] = {}
         self._taken: dict[str, int] = {}
 
-    def load(self, partials: Partials) -> Partials:
+    def load(self, provider: str, partials: Partials) -> Partials:
         if partials.aggregates != self._names:
             raise RemoteProtocolError(
                 f"partials of {', '.join(partials.aggregates)} where {self._names} were asked for"
             )
+        keys = self._announcing(provider, partials)
+        many = partials.groups >= MANY
+        if partials.ids and _greatest(partials.ids, many) >= keys:
+            raise RemoteProtocolError(f"a key's number is not among the {keys} that were told")
         try:
             states = [
-                list(map(aggregate.load, column))
+                _loaded(aggregate, column, many)
                 for aggregate, column in zip(self._aggregates, partials.states, strict=True)
             ]
         except (ValueError, OverflowError) as exc:
             raise RemoteProtocolError(f"a state that is none: {exc}") from exc
+        if partials.base is not None:
+            self._announced[provider] = keys
         return dataclasses.replace(partials, states=states)
+
+    def _announcing(self, provider: str, partials: Partials) -> int:
+        """How many keys the dictionary will have."""
+        if partials.base is None:
+            return 0
+        known = self._announced.get(provider, 0)
+        if partials.base not in (0, known):
+            raise RemoteProtocolError(f"keys numbered from {partials.base}, where {known} have been told")
+        keys = partials.base + len(partials.keys)
+        if keys > _MOST_KEYS:
+            raise RemoteProtocolError(f"a dictionary of {keys} keys")
+        return keys
 
     def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
         first = self._taken.get(provider, 0)
         every = list(rekeyed(keys, len(values)))
+        groups = self._at(self._place(provider, None))
         try:
-            for aggregate, states in zip(self._aggregates, self._at(provider, None), strict=True):
-                aggregate.absorb(states, aggregate.batch(every, list(values), tag(provider, 0), first).items())
+            for aggregate, column in zip(self._aggregates, groups.columns, strict=True):
+                states = aggregate.batch(every, list(values), tag(provider, 0), first)
+                column.absorb(list(map(groups.row, states)), list(states.values()))
         except AggregateError as exc:
             raise ReduceFault(f"{provider}: {exc}") from exc
         self._taken[provider] = first + len(values)
 
     def partials(self, provider: str, partials: Partials) -> None:
-        groups = self._at(provider, partials.window)
-        for aggregate, states, others in zip(self._aggregates, groups, partials.states, strict=True):
-            aggregate.absorb(states, zip(partials.keys, others, strict=True))
+        place = self._place(provider, partials.window)
+        if partials.base is not None:
+            if partials.base == 0 or provider not in self._dictionaries:
+                self._dictionaries[provider] = _Dictionary()
+            self._dictionaries[provider].keys += partials.keys
+        if not partials.groups:
+            return
+        groups = self._at(place)
+        if partials.groups >= MANY:
+            self._take_many(groups, self._rows(provider, place, groups, partials), partials)
+            return
+        if partials.ids is None:
+            rows = list(map(groups.row, partials.keys))
+        else:
+            told = self._dictionaries[provider].keys
+            rows = [groups.row(told[number]) for number in numbers("I", partials.ids)]
+        for column, states in zip(groups.columns, partials.states, strict=True):
+            column.absorb(rows, states)
 
-    def _at(self, provider: str, window: Window | None) -> list[dict[Hashable, Any]]:
-        place = Place(window, provider if self._by_host else None)
-        if place not in self._groups:
-            self._groups[place] = [{} for _ in self._aggregates]
-        return self._groups[place]
+    def _rows(self, provider: str, place: Place, groups: Table, partials: Partials) -> Any:
+        from backplane.reduce import merging
+
+        if partials.ids is None:
+            return merging.as_rows(list(map(groups.row, partials.keys)))
+        dictionary = self._dictionaries[provider]
+        places = dictionary.places(place)
+        rows = merging.rows(places, partials.ids)
+        missing = merging.unplaced(rows, partials.ids)
+        if not missing:
+            return rows
+        for number in missing:
+            places[number] = groups.row(dictionary.keys[number])
+        return merging.rows(places, partials.ids)
+
+    def _take_many(self, groups: Table, rows: Any, partials: Partials) -> None:
+        listed: list[int] | None = None
+        for column, states in zip(groups.columns, partials.states, strict=True):
+            if isinstance(states, list):
+                listed = listed or rows.tolist()
+                column.absorb(listed, states)
+            else:
+                column.add(rows, states, len(groups.keys))
+
+    def _place(self, provider: str, window: Window | None) -> Place:
+        return Place(window, provider if self._by_host else None)
+
+    def _at(self, place: Place) -> Table:
+        if place not in self._tables:
+            self._tables[place] = Table(self._aggregates)
+        return self._tables[place]
 
     def durable(self) -> None:
         return None
@@ -77,27 +169,29 @@ class AggregateFold(Plain):
     def saved(self) -> Iterator[Saved]:
         if self._taken:
             yield Saved("", "state", codec.pack(self._taken))
-        for place, groups in self._groups.items():
-            for payload in self._pieces(place.window, list(groups[0]), groups):
+        for place, groups in self._tables.items():
+            columns = [list(each) for each in groups.states()]
+            for payload in self._pieces(groups.keys, columns, place.window):
                 yield Saved(place.host or "", "partials", payload)
+        none: list[list[Any]] = [[] for _ in self._names]
+        for provider, dictionary in self._dictionaries.items():
+            # The payloads of cuts that a store appends to these pieces tell keys by number.
+            for start in range(0, len(dictionary.keys), _PIECE_GROUPS):
+                keys = dictionary.keys[start : start + _PIECE_GROUPS]
+                payload = partials_payload(list(self._names), keys, none, base=start, ids=b"")
+                yield Saved(provider, "partials", payload)
 
-    def _pieces(
-        self, window: Window | None, keys: list[Hashable], groups: list[dict[Hashable, Any]]
-    ) -> Iterator[bytes]:
-        for start in range(0, len(keys), _PIECE_GROUPS):
-            yield from self._halved(window, keys[start : start + _PIECE_GROUPS], groups)
-
-    def _halved(
-        self, window: Window | None, keys: list[Hashable], groups: list[dict[Hashable, Any]]
-    ) -> Iterator[bytes]:
-        states = [[each[key] for key in keys] for each in groups]
-        payload = partials_payload(list(self._names), keys, states, None if window is None else list(window))
-        if len(payload) <= PIECE_BYTES or len(keys) == 1:
+    def _pieces(self, keys: list[Hashable], columns: list[list[Any]], window: Window | None) -> Iterator[bytes]:
+        start, room = 0, _PIECE_GROUPS
+        span = None if window is None else list(window)
+        while start < len(keys):
+            some = slice(start, start + room)
+            payload = partials_payload(list(self._names), keys[some], [each[some] for each in columns], span)
+            if len(payload) > PIECE_BYTES and len(keys[some]) > 1:
+                room = max(1, len(keys[some]) // 2)
+                continue
             yield payload
-            return
-        half = len(keys) // 2
-        yield from self._halved(window, keys[:half], groups)
-        yield from self._halved(window, keys[half:], groups)
+            start += room
 
     def restore(self, saved: Saved) -> None:
         if saved.content == "state":
@@ -105,33 +199,63 @@ class AggregateFold(Plain):
             return
         content = decode(saved.content, saved.payload)
         if isinstance(content, Partials):
-            self.partials(saved.provider, self.load(content))
+            self.partials(saved.provider, self.load(saved.provider, content))
         elif isinstance(content, Values):
             self.values(saved.provider, content.keys, content.values)
         else:
             raise RemoteProtocolError(f"saved {saved.content} where aggregates were folded")
 
     def rows(self) -> Rows:
-        return table(self._entries(), self._names)
+        return table(self._entries(), self._columns)._replace(errors=self._errors())
 
     def _entries(self) -> Iterator[Entry]:
-        for place, groups in self._groups.items():
-            for key in groups[0]:
-                results = (
-                    aggregate.result(states[key]) for aggregate, states in zip(self._aggregates, groups, strict=True)
-                )
-                yield Entry(place, key, tuple(results))
+        for place, groups in self._tables.items():
+            columns = [
+                map(column.aggregate.results, states)
+                for column, states in zip(groups.columns, groups.states(), strict=True)
+            ]
+            for key, *results in zip(groups.keys, *columns, strict=True):
+                yield Entry(place, key, tuple(value for each in results for value in each))
+
+    def _errors(self) -> tuple[tuple[str, str], ...]:
+        """Columns that are not exact."""
+        errors: list[tuple[str, str]] = []
+        for number, aggregate in enumerate(self._aggregates):
+            if type(aggregate).error is not Aggregate.error and self._tables:
+                said = aggregate.error(state for each in self._tables.values() for state in each.states()[number])
+                if said is not None:
+                    errors += [(column, said) for column in aggregate.columns]
+        return tuple(errors)
 
     def inexact(self) -> list[str]:
         reasons = []
         for number, aggregate in enumerate(self._aggregates):
-            dropped = [
-                aggregate.dropped(state) for groups in self._groups.values() for state in groups[number].values()
-            ]
+            if type(aggregate).dropped is Aggregate.dropped:
+                continue
+            dropped = [aggregate.dropped(state) for each in self._tables.values() for state in each.states()[number]]
             if any(dropped):
                 keys = sum(map(bool, dropped))
                 reasons.append(f"{aggregate.name} left out {sum(dropped)} values of {keys} key{'s' * (keys != 1)}")
         return reasons
+
+
+def _greatest(ids: bytes, many: bool) -> int:
+    if many:
+        from backplane.reduce import merging
+
+        return merging.greatest(ids)
+    return max(numbers("I", ids), default=-1)
+
+
+def _loaded(aggregate: Aggregate, column: Any, many: bool) -> Any:
+    """Numbers that can be added up by the column, if these are some; otherwise a list of states."""
+    if many and aggregate.name in ADDING:
+        from backplane.reduce import merging
+
+        sums = merging.sums(column, ADDING[aggregate.name])
+        if sums is not None:
+            return sums
+    return list(map(aggregate.load, column.values() if isinstance(column, Packed) else column))
 
 
 def _counts(packed: Any) -> dict[str, int]:

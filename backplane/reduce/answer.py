@@ -353,7 +353,7 @@ class Answer:
 
     def _apply(self, provider: str, each: _Provider, parts: list[Part]) -> None:
         """All of a cut or nothing: whatever can be wrong with it shows before the first value counts."""
-        contents = [self._loaded(decode(part.content, part.payload)) for part in parts]
+        contents = [self._loaded(provider, decode(part.content, part.payload)) for part in parts]
         moves = [move for content in contents if isinstance(content, Moves) for move in content.moves]
         positions = each.cursor.moved(moves)
         for content in contents:
@@ -369,8 +369,8 @@ class Answer:
         if self._journal is not None:
             self._journal.applied(provider, parts)
 
-    def _loaded(self, content: Content) -> Content:
-        return self._fold.load(content) if isinstance(content, Partials) else content
+    def _loaded(self, provider: str, content: Content) -> Content:
+        return self._fold.load(provider, content) if isinstance(content, Partials) else content
 
     def _end(self, each: _Provider, message: End) -> None:
         each.standing.counters = Counters.of(message.counters) if message.counters else each.standing.counters

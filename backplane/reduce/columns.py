@@ -7,8 +7,6 @@ applied. What is read comes from a provider, so every length, type and index is 
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,7 +14,7 @@ from typing import Any
 
 from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
-from provider.runner.columns import BARE
+from provider.runner.columns import BARE, numbers
 from provider.runner.pack import MAX_DEPTH
 
 #: Columns in columns. A runner nests half as deep.
@@ -38,15 +36,46 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A column that is still packed, and of the length that it says: what can be added up as it is need not be read."""
+
+    #: ``i`` or ``f`` as the form has it, ``t`` for tuples of such columns.
+    kind: str
+    count: int
+    raw: bytes = b""
+    parts: tuple[Packed, ...] = ()
+
+    def values(self) -> list[Any]:
+        """As Python has them; a tuple is a list."""
+        if self.kind == "t":
+            return list(map(list, zip(*(part.values() for part in self.parts), strict=True)))
+        return _numbers("q" if self.kind == "i" else "d", self.raw)
+
+
+@dataclass(frozen=True, slots=True)
 class Partials:
-    """Groups that were folded on the provider."""
+    """Groups that were folded on the provider.
+
+    Without ``base`` there is a key for each group. With it the groups' keys are in the dictionary of the job: they are
+    told by number (``ids``), and ``keys`` are those that it gets now.
+    """
 
     window: Window | None
     aggregates: tuple[str, ...]
     #: Distinct or not; a group may come in two parts.
     keys: list[Hashable]
-    #: For each aggregate, its dumped state of each key.
-    states: list[list[Any]]
+    #: For each aggregate, its dumped state of each group: `Packed`, or a list. What a fold makes of it is its own
+    #: affair.
+    states: list[Any]
+    #: Keys that the dictionary had before these; 0 begins it anew.
+    base: int | None = None
+    #: Numbers of the groups' keys, u32 little-endian; None: the groups are those of ``keys``, in order.
+    ids: bytes | None = None
+
+    @property
+    def groups(self) -> int:
+        """How many there are."""
+        return len(self.keys) if self.ids is None else len(self.ids) // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +121,42 @@ def _partials(packed: Any) -> Partials:
     columns = _expect(packed["states"], list)
     if len(names) != len(columns) or not columns or not all(type(name) is str for name in names):
         raise RemoteProtocolError(f"{len(columns)} state columns for {len(names)} aggregates")
-    states = [_column(column, None) for column in columns]
-    count = len(states[0])
-    keys = [BARE] * count if packed["keys"] is None else _keys(packed["keys"], count)
-    if any(len(column) != count for column in states):
+    states = [_state_column(column) for column in columns]
+    count = states[0].count if isinstance(states[0], Packed) else len(states[0])
+    if any((column.count if isinstance(column, Packed) else len(column)) != count for column in states):
         raise RemoteProtocolError("state columns of different lengths")
-    return Partials(_window(packed["window"]), tuple(names), list(keys), states)
+    window = _window(packed["window"])
+    if packed.get("base") is None:
+        return Partials(window, tuple(names), list(_group_keys(packed["keys"], count)), states)
+    base, new = _expect(packed["base"], int), _expect(packed["new"], int)
+    ids = None if packed["ids"] is None else _expect(packed["ids"], bytes)
+    # Without a column all the keys are bare: nothing of the payload says that they are so many.
+    if base < 0 or new < 0 or (packed["keys"] is None and new > max(1, count)):
+        raise RemoteProtocolError(f"{new} new keys after {base}")
+    partials = Partials(window, tuple(names), list(_group_keys(packed["keys"], new)), states, base, ids)
+    if partials.groups != count or len(ids or b"") % 4:
+        raise RemoteProtocolError(f"{count} states of {partials.groups} groups")
+    return partials
+
+
+def _group_keys(packed: Any, count: int) -> list[Hashable]:
+    return [BARE] * count if packed is None else _keys(packed, count)
+
+
+def _state_column(packed: Any, depth: int = _DEEPEST) -> Packed | list[Any]:
+    """A column, left packed if it is of numbers alone."""
+    kind = _expect(packed, dict)["t"]
+    if kind in ("i", "f"):
+        raw = _expect(packed["b"], bytes)
+        if len(raw) % 8:
+            raise RemoteProtocolError(f"{len(raw)} bytes of numbers of 8 bytes")
+        return Packed(kind, len(raw) // 8, raw)
+    if kind == "t" and depth:
+        parts = [_state_column(each, depth - 1) for each in _expect(packed["c"], list)]
+        dense = tuple(each for each in parts if isinstance(each, Packed))
+        if dense and len(dense) == len(parts) and len({each.count for each in dense}) == 1:
+            return Packed("t", dense[0].count, parts=dense)
+    return _column(packed, None)
 
 
 def _window(packed: Any) -> Window | None:
@@ -193,14 +252,10 @@ def _look(value: Any, depth: int) -> None:
 
 
 def _numbers(code: str, packed: Any) -> list[Any]:
-    numbers = array(code)
-    raw = _expect(packed, bytes)
-    if len(raw) % numbers.itemsize:
-        raise RemoteProtocolError(f"{len(raw)} bytes of numbers of {numbers.itemsize} bytes")
-    numbers.frombytes(raw)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tolist()
+    try:
+        return numbers(code, _expect(packed, bytes))
+    except ValueError as exc:
+        raise RemoteProtocolError(str(exc)) from None
 
 
 def _texts(packed: dict[str, Any]) -> list[str]:

@@ -22,8 +22,8 @@ class Fold(Protocol):
     def full(self) -> bool:
         """Nothing more is taken: the query may end."""
 
-    def load(self, partials: Partials) -> Partials:
-        """The same with states of this fold's own, changing nothing.
+    def load(self, provider: str, partials: Partials) -> Partials:
+        """The same with states of this fold's own. No value counts yet, but what is loaded is taken next, in order.
 
         Raises:
             RemoteProtocolError: these are not the partials that were asked for.

@@ -35,7 +35,7 @@ class _Raw(Plain):
     def __init__(self, by_host: bool) -> None:
         self._by_host = by_host
 
-    def load(self, partials: Partials) -> Partials:
+    def load(self, provider: str, partials: Partials) -> Partials:
         raise RemoteProtocolError("partials where raw values were asked for")
 
     def partials(self, provider: str, partials: Partials) -> None:

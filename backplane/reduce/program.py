@@ -71,7 +71,7 @@ class ProgramFold:
         """It has printed all that is taken, or has ended well by itself: it needs no more."""
         return self._truncated or self._over
 
-    def load(self, partials: Partials) -> Partials:
+    def load(self, provider: str, partials: Partials) -> Partials:
         raise RemoteProtocolError("partials where raw values were asked for")
 
     def partials(self, provider: str, partials: Partials) -> None:

@@ -49,6 +49,11 @@ class Snapshot:
         return self.table.rows
 
     @property
+    def errors(self) -> dict[str, str]:
+        """Columns that are not exact, and how far they may be off."""
+        return dict(self.table.errors)
+
+    @property
     def complete(self) -> bool:
         """See `Coverage`."""
         return self.coverage.complete
@@ -64,7 +69,8 @@ class Snapshot:
         return self.coverage.exit_status
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON contract, ready for ``json.dumps``."""
+        """The JSON contract, ready for ``json.dumps``. ``errors`` is there if a column is not exact."""
+        errors = {"errors": {_name(name): error for name, error in self.table.errors}} if self.table.errors else {}
         return {
             "query": plain(self.query),
             "query_id": self.query_id,
@@ -77,6 +83,7 @@ class Snapshot:
             "rows": [
                 {_name(name): plain(value) for name, value in zip(self.columns, row, strict=True)} for row in self.rows
             ],
+            **errors,
             "complete": self.complete,
             "inexact": [_said(reason) for reason in self.inexact],
             "coverage": _texts(self.coverage.to_dict(providers=self.final or self.coverage_full)),

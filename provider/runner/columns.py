@@ -121,7 +121,7 @@ def column(values: List[Any], depth: int = _DEEPEST, kinds: "Optional[Set[type]]
 
 def _numbers(name: str, code: str, values: List[Any]) -> Dict[str, Any]:
     try:
-        return {"t": name, "b": _raw(array(code, values))}
+        return {"t": name, "b": little_endian(array(code, values))}
     except OverflowError:  # an int over 64 signed bits
         return {"t": "m", "v": values}
 
@@ -131,7 +131,7 @@ def _texts(values: List[str]) -> Dict[str, Any]:
     if dense is not None:
         return dense
     try:
-        return {"t": "s", "b": "".join(values).encode("utf-8"), "n": _raw(array("I", map(len, values)))}
+        return {"t": "s", "b": "".join(values).encode("utf-8"), "n": little_endian(array("I", map(len, values)))}
     except UnicodeEncodeError:
         return {"t": "m", "v": values}
 
@@ -142,11 +142,29 @@ def _dictionary(values: List[Any]) -> Optional[Dict[str, Any]]:
     if 2 * len(distinct) >= len(values):
         return None
     index = dict(zip(distinct, range(len(distinct))))
-    return {"t": "d", "v": column(list(distinct)), "i": _raw(array("I", map(index.__getitem__, values)))}
+    return {"t": "d", "v": column(list(distinct)), "i": little_endian(array("I", map(index.__getitem__, values)))}
 
 
-def _raw(numbers: "array[Any]") -> bytes:
-    """Little-endian, whatever the host is."""
+def little_endian(numbers: "array[Any]") -> bytes:
+    """Numbers as bytes, whatever the host is; those of the array may be swapped meanwhile."""
     if _SWAP:
         numbers.byteswap()
     return numbers.tobytes()
+
+
+def numbers(code: str, raw: bytes) -> List[Any]:
+    """What `little_endian` made bytes of.
+
+    Args:
+        code: as `array` has it.
+
+    Raises:
+        ValueError: these are no such numbers.
+    """
+    found = array(code)
+    if len(raw) % found.itemsize:
+        raise ValueError("%d bytes of numbers of %d bytes" % (len(raw), found.itemsize))
+    found.frombytes(raw)
+    if _SWAP:
+        found.byteswap()
+    return found.tolist()

@@ -32,9 +32,10 @@ _LEAST_BATCH = 1
 _MOST_BATCH = 8192
 #: Values that are folded at a time: they are gone at once, but until then they are memory.
 _FOLD_BATCH = 2048
-#: Keys that a combiner may hold before it is emptied into a part, and what that part should be at most.
+#: Keys that a combiner may hold before it is emptied into parts, what such a part should be at most, and all of them.
 _MOST_GROUPS = 50000
 _PARTIALS_BYTES = 4 << 20
+_SPILL_BYTES = 8 << 20
 
 
 class BadValue(Exception):
@@ -160,7 +161,7 @@ class Cuts:
         except (PackError, AggregateError) as exc:
             raise BadValue(str(exc), "unserialisable")
         self._room = min(_FOLD_BATCH, self._room * 4)
-        if self._combiner.groups >= self._groups:
+        if self._combiner.weight >= self._groups:
             self._send_partials()
 
     def _send_partials(self) -> None:
@@ -168,14 +169,16 @@ class Cuts:
         groups = self._combiner.groups
         if not groups:
             return
+        size = 0
         try:
-            payload = self._combiner.payload()
+            for payload in self._combiner.payloads(_PARTIALS_BYTES):
+                size += len(payload)
+                if len(payload) > frames.MAX_PAYLOAD_BYTES:
+                    raise BadValue("what is kept of one key is %d bytes, the limit is 16 MiB" % len(payload), "limit")
+                self._send_part("partials", payload)
         except PackError as exc:
             raise BadValue(str(exc), "unserialisable")
-        if len(payload) > frames.MAX_PAYLOAD_BYTES:
-            raise BadValue("partials of %d bytes, the limit is 16 MiB" % len(payload), "limit")
-        self._groups = max(1, min(_MOST_GROUPS, _PARTIALS_BYTES * groups // len(payload)))
-        self._send_part("partials", payload)
+        self._groups = max(1, min(_MOST_GROUPS, _SPILL_BYTES * groups // size))
 
     def _send_part(self, content: str, payload: bytes, last: bool = False) -> None:
         last = last or self._moves is None

@@ -101,7 +101,7 @@ class Script:
             combiner = Combiner(AGGREGATES, tag(self.provider, epoch))
             combiner.fold([(key, value) for where, key, value in records if where == number])
             if combiner.groups:
-                packed = codec.unpack(combiner.payload())
+                packed = codec.unpack(next(combiner.payloads(1 << 22)))
                 packed["window"] = list(window)
                 yield "partials", codec.pack(packed)
 

@@ -2,36 +2,29 @@
 
 Knows aggregates and columns. Does not know frames, cuts or credit: its child decides when a payload is due.
 It travels to providers, so: standard library only, Python 3.6.
+
+Theory of operation ------------------- Most keys of a cut were in the one before. So a job and its home share a
+dictionary: a payload brings the keys that are new, they are numbered from where the dictionary ended, and its states
+are told by number. A payload whose ``base`` is 0 begins the dictionary anew, as the first one of a job does: nothing of
+an earlier epoch is ever meant. It also is begun anew when it would be too large, since it is memory at both ends; then
+keys are told again, and nothing else is lost.
 """
 
-from typing import Any, Dict, List, Optional
+from array import array
+from typing import Any, Dict, Iterator, List, Optional
 
-from provider.runner.aggregates.base import Aggregate, AggregateError, States
-from provider.runner.aggregates.collect import Collect
-from provider.runner.aggregates.counts import Count
-from provider.runner.aggregates.extremes import Extreme
-from provider.runner.aggregates.sums import Mean, Sum
-from provider.runner.columns import BARE, check_keys, column, key_column, split
+from provider.runner.aggregates.base import NOTHING, VALUES, States, weight
+from provider.runner.aggregates.names import chosen
+from provider.runner.columns import BARE, check_keys, column, key_column, little_endian, split
 from provider.runner.pack import packb
 
-#: By the name that a query's ``reduce`` says.
-AGGREGATES: Dict[str, Aggregate] = {
-    each.name: each for each in (Count(), Sum(), Extreme("min", min), Extreme("max", max), Mean(), Collect())
-}
-
-
-def chosen(names: List[str]) -> List[Aggregate]:
-    """The aggregates of these names.
-
-    Raises:
-        AggregateError: there is none of a name, or no name.
-    """
-    for name in names:
-        if name not in AGGREGATES:
-            raise AggregateError("there is no aggregate %.40r; there are %s" % (name, ", ".join(AGGREGATES)))
-    if not names:
-        raise AggregateError("no aggregate was named")
-    return [AGGREGATES[name] for name in names]
+#: Keys of a dictionary, and bytes of one payload that brought some of them. More is begun anew.
+_MOST_KEYS = 1 << 16
+_MOST_BYTES = 2 << 20
+#: Groups that are tried as one payload.
+_GROUPS = 16384
+#: Entries and bytes that weigh as much as a group: a group of one count is about 200 bytes.
+_ENTRIES, _BYTES = 4, 1 << 10
 
 
 def tag(provider: str, epoch: int) -> str:
@@ -45,21 +38,30 @@ class Combiner:
     Args:
         names: aggregates, in the order of their columns.
         tag: see `tag`.
+        emitted: values of this tag that were folded before.
     """
 
-    __slots__ = ("_aggregates", "_emitted", "_names", "_states", "_tag")
+    __slots__ = ("_aggregates", "_emitted", "_grown", "_grows", "_ids", "_names", "_states", "_tag")
 
-    def __init__(self, names: List[str], tag: str) -> None:
+    def __init__(self, names: List[str], tag: str, emitted: int = 0) -> None:
         self._names = list(names)
         self._aggregates = chosen(self._names)
         self._tag = tag
-        self._emitted = 0
+        self._emitted = emitted
+        self._grows = max(aggregate.grows for aggregate in self._aggregates)
+        self._grown = 0
+        self._ids: Dict[Any, int] = {}
         self._states: List[States] = [{} for _ in names]
 
     @property
     def groups(self) -> int:
         """Distinct keys held."""
         return len(self._states[0])
+
+    @property
+    def weight(self) -> int:
+        """About how much is held: a group counts 1, and so does what takes as much memory in one that grows."""
+        return max(self.groups, self._grown)
 
     def fold(self, emitted: List[Any]) -> None:
         """Take what a map emitted (see `columns.values_payload`).
@@ -75,37 +77,80 @@ class Combiner:
         for aggregate, states in zip(self._aggregates, self._states):
             aggregate.absorb(states, aggregate.batch(keys, values, self._tag, self._emitted).items())
         self._emitted += len(values)
+        if self._grows != NOTHING:
+            self._grown += len(values) // _ENTRIES
+        if self._grows == VALUES:
+            self._grown += sum(map(weight, values)) // _BYTES
 
-    def payload(self) -> bytes:
-        """The content ``partials`` of one cut part, and begin anew.
+    def payloads(self, most_bytes: int) -> Iterator[bytes]:
+        """The content ``partials`` of cut parts, to be sent in this order, and begin anew.
+
+        Args:
+            most_bytes: of each, unless one group alone is more.
 
         Raises:
-            PackError: a key or a collected value that cannot travel.
+            PackError: a key or a collected value that cannot travel. The combiner is of no use any more.
         """
-        payload = partials_payload(self._names, list(self._states[0]), [list(each.values()) for each in self._states])
-        self._states = [{} for _ in self._names]
-        return payload
+        states, self._states = self._states, [{} for _ in self._names]
+        self._grown = 0
+        keys = list(states[0])
+        start, room = 0, _GROUPS
+        while start < len(keys):
+            some = keys[start : start + room]
+            payload = self._payload(some, states)
+            if len(payload) > most_bytes and len(some) > 1:
+                room = max(1, min(len(some) // 2, len(some) * most_bytes // len(payload)))
+                continue
+            self._sent(some, len(payload))
+            start += len(some)
+            yield payload
+
+    def _payload(self, keys: List[Any], states: List[States]) -> bytes:
+        ids = self._ids
+        new = [key for key in keys if key not in ids]
+        if len(ids) + len(new) > _MOST_KEYS:
+            ids = self._ids = {}
+            new = keys
+        base = len(ids)
+        told = None  # type: Optional[bytes]
+        if len(new) < len(keys):
+            numbered = dict(zip(new, range(base, base + len(new))))
+            told = little_endian(array("I", [ids[key] if key in ids else numbered[key] for key in keys]))
+        columns = [[each[key] for key in keys] for each in states]
+        return partials_payload(self._names, new, columns, base=base, ids=told)
+
+    def _sent(self, keys: List[Any], size: int) -> None:
+        if size > _MOST_BYTES:
+            self._ids = {}
+            return
+        ids = self._ids
+        for key in keys:
+            if key not in ids:
+                ids[key] = len(ids)
 
 
 def partials_payload(
-    names: List[str], keys: List[Any], states: List[List[Any]], window: Optional[List[float]] = None
+    names: List[str],
+    keys: List[Any],
+    states: List[List[Any]],
+    window: Optional[List[float]] = None,
+    base: Optional[int] = None,
+    ids: Optional[bytes] = None,
 ) -> bytes:
     """The content ``partials`` of some groups.
 
     Args:
-        states: for each aggregate, the state of each key.
+        keys: one a group; with ``base``, those that the dictionary has not yet.
+        states: for each aggregate, the state of each group.
         window: seconds since the epoch, from and to; None without.
+        base: how many keys the dictionary had before; None without one.
+        ids: the number of each group's key; None if the groups are those of ``keys``, in order.
 
     Raises:
         PackError: a key or a collected value that cannot travel.
     """
-    return packb(
-        {
-            "window": window,
-            "aggregates": names,
-            "keys": key_column(keys),
-            "states": [
-                column([aggregate.dump(state) for state in each]) for aggregate, each in zip(chosen(names), states)
-            ],
-        }
-    )
+    columns = [column(aggregate.dumps(each)) for aggregate, each in zip(chosen(names), states)]
+    packed: Dict[str, Any] = {"window": window, "aggregates": names, "keys": key_column(keys), "states": columns}
+    if base is not None:
+        packed.update(base=base, new=len(keys), ids=ids)
+    return packb(packed)

@@ -10,11 +10,14 @@ _PLAIN = (int, str, bytes)
 
 
 class Extreme(Aggregate):
-    """The state is a list of the value, since None is a value too."""
+    """The state is a list of the value, since None is a value too.
 
-    def __init__(self, name: str, pick: Callable[..., Any]) -> None:
-        self.name = name
-        self._pick = pick
+    Args:
+        name: ``min`` or ``max``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._pick: Callable[..., Any] = min if name == "min" else max
 
     def batch(self, keys: List[Any], values: List[Any], tag: str, first: int) -> States:
         groups: Dict[Any, List[Any]] = {}

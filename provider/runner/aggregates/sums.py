@@ -15,12 +15,14 @@ from collections import Counter
 from math import fsum, isfinite
 from typing import Any, Dict, Iterable, List, Tuple
 
-from provider.runner.aggregates.base import Aggregate, States
+from provider.runner.aggregates.base import Aggregate, States, grouped
 
 _HUGE = 2.0**960
 #: More floats than this in a state are pressed together. A pass costs about the same for few as for many, so not at
 #: each merge.
 _MOST_FLOATS = 64
+#: A state that is longer, of floats of very different size, is not packed with others.
+_PADDED = 6
 #: Hex digits of an int over 64 bits that home believes: 64 values of the largest float, and then some.
 _MOST_DIGITS = 4096
 
@@ -38,13 +40,9 @@ class Sum(Aggregate):
         if kinds <= _INTS:
             return _ints(keys, values)
         if not kinds <= _NUMBERS:
-            if not all(issubclass(kind, (int, float)) for kind in kinds):
-                raise self.refusal(keys, values, _is_number)
+            self.numbers(keys, values)
             values = [int(value) if isinstance(value, int) else float(value) for value in values]
-        groups: Dict[Any, List[Any]] = {}
-        for key, value in zip(keys, values):
-            groups.setdefault(key, []).append(value)
-        return {key: _state(group) for key, group in groups.items()}
+        return {key: _state(group) for key, group in grouped(keys, values).items()}
 
     def merge(self, one: Any, other: Any) -> Any:
         if type(one) is list:
@@ -67,6 +65,14 @@ class Sum(Aggregate):
             state = pressed(state)
             return [_portable(state[0])] + state[1:]
         return state if _fits(state) else [_portable(state)]
+
+    def dumps(self, states: List[Any]) -> List[Any]:
+        """Exact sums of floats are as long as they must be; of one length they are packed columns."""
+        dumped = list(map(self.dump, states))
+        if any(type(each) is not list or type(each[0]) is not int or len(each) > _PADDED for each in dumped):
+            return dumped
+        most = max(map(len, dumped), default=0)
+        return [tuple(each + [0.0] * (most - len(each))) for each in dumped]
 
     def load(self, dumped: Any) -> Any:
         if type(dumped) is int:
@@ -96,8 +102,7 @@ class Mean(Aggregate):
     _sum = Sum()
 
     def batch(self, keys: List[Any], values: List[Any], tag: str, first: int) -> States:
-        if not all(issubclass(kind, (int, float)) for kind in set(map(type, values))):
-            raise self.refusal(keys, values, _is_number)
+        self.numbers(keys, values)
         sums = self._sum.batch(keys, values, tag, first)
         return {key: [sums[key], number] for key, number in Counter(keys).items()}
 
@@ -110,14 +115,13 @@ class Mean(Aggregate):
     def dump(self, state: List[Any]) -> Any:
         return self._sum.dump(state[0]), state[1]
 
+    def dumps(self, states: List[List[Any]]) -> List[Any]:
+        return list(zip(self._sum.dumps([state[0] for state in states]), [state[1] for state in states]))
+
     def load(self, dumped: Any) -> List[Any]:
         if type(dumped) is not list or len(dumped) != 2 or type(dumped[1]) is not int or dumped[1] < 1:
             raise ValueError("a mean of %.40r" % (dumped,))
         return [self._sum.load(dumped[0]), dumped[1]]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float))
 
 
 def _ints(keys: List[Any], values: List[Any]) -> States:
@@ -159,21 +163,29 @@ def _pressed(ints: int, special: float, floats: List[float]) -> List[Any]:
 
 def quotient(state: Any, count: int) -> float:
     """A sum by a count, rounded once, as Python divides ints: correctly, whatever their size."""
-    top, bottom = state, 1
-    if type(state) is list:
-        if state[1]:
-            return float(state[1])
-        top = state[0]
-        for each in state[2:]:
-            numerator, denominator = each.as_integer_ratio()  # denominators are powers of two
-            if denominator > bottom:
-                top *= denominator // bottom
-                bottom = denominator
-            top += numerator * (bottom // denominator)
+    top, bottom = ratio(state)
+    if not bottom:
+        return float(state[1])
     try:
         return float(top / (bottom * count))
     except OverflowError:
         return float("inf") if top > 0 else float("-inf")
+
+
+def ratio(state: Any) -> Tuple[int, int]:
+    """A sum as a fraction; over 0 if there are infinities or NaN in it."""
+    if type(state) is not list:
+        return state, 1
+    if state[1]:
+        return 0, 0
+    top, bottom = state[0], 1
+    for each in state[2:]:
+        numerator, denominator = each.as_integer_ratio()  # denominators are powers of two
+        if denominator > bottom:
+            top *= denominator // bottom
+            bottom = denominator
+        top += numerator * (bottom // denominator)
+    return top, bottom
 
 
 def _fits(number: int) -> bool:

@@ -129,9 +129,11 @@ WRONG = {
         GOOD + 'reduce = "cuont"\n', 5, ("there is no aggregate 'cuont'", "did you mean 'count'?")
     ),
     "aggregate strange": Wrong(
-        GOOD + 'reduce = "zzz"\n', 5, ("there is no aggregate 'zzz'", "there are collect, count")
+        GOOD + 'reduce = "zzz"\n', 5, ("there is no aggregate 'zzz'", "there are count, sum")
     ),
-    "aggregate later": Wrong(GOOD + 'reduce = ["count", "top(5)"]\n', 5, ("'top(5)' is not in this version",)),
+    "aggregate argument": Wrong(GOOD + 'reduce = ["count", "top(0)"]\n', 5, ("top takes how many, from 1 to 1000",)),
+    "aggregate near": Wrong(GOOD + 'reduce = "quantile(0.5)"\n', 5, ("did you mean 'quantiles'?",)),
+    "aggregate columns": Wrong(GOOD + 'reduce = ["p50", "quantiles(0.5, 0.9)"]\n', 5, ("names p50 twice",)),
     "aggregate twice": Wrong(GOOD + 'reduce = ["sum", "sum"]\n', 5, ("names sum twice",)),
     "reduce executable": Wrong(
         GOOD + 'reduce = ["./sum.awk"]\n', 5, ("an executable ('./sum.awk') stands alone and not in a list",)

@@ -159,7 +159,7 @@ def test_partials_are_refused_whole_where_they_were_not_asked_for() -> None:
     """Raw folds take none, and aggregates only their own."""
     combiner = Combiner(["count"], "t")
     combiner.fold([("k", 1)])
-    payload = combiner.payload()
+    payload = next(combiner.payloads(1 << 22))
     for fold in (None, folds.AggregateFold(["sum"])):
         answer = asked(fold)
         assert [type(order) for order in told(answer, part("partials", payload))] == [Stop]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from typing import Any
 
@@ -23,12 +24,12 @@ def fed(fold: folds.Fold, *batches: tuple[str, list[Any] | None, list[Any]]) -> 
 def test_columns_are_key_then_names() -> None:
     """``key``; ``key1 ...`` for tuples, short ones filled up; none if no value has a key."""
     plain = fed(folds.AggregateFold(["count", "sum"]), ("w", ["b", "a", "b"], [1, 2, 3]))
-    assert plain.rows() == (("key", "count", "sum"), (("a", 1, 2), ("b", 2, 4)))
+    assert plain.rows()[:2] == (("key", "count", "sum"), (("a", 1, 2), ("b", 2, 4)))
     tuples = fed(folds.AggregateFold(["count"]), ("w", [("a", 1), "x", ("a",), ()], [0] * 4))
     assert tuples.rows().columns == ("key1", "key2", "count")
     assert set(tuples.rows().rows) == {("a", 1, 1), ("x", None, 1), ("a", None, 1), (None, None, 1)}
     bare = fed(folds.AggregateFold(["count"]), ("w", None, [5, 6]))
-    assert bare.rows() == (("count",), ((2,),))
+    assert bare.rows()[:2] == (("count",), ((2,),))
 
 
 def test_rows_are_sorted_over_mixed_types() -> None:
@@ -71,11 +72,11 @@ def test_windows_keep_their_groups_apart() -> None:
     for start, value in ((60.0, 4), (0.0, 1), (60.0, 2)):
         combiner = Combiner(["sum"], "t")
         combiner.fold([("k", value)])
-        partials = columns.decode("partials", combiner.payload())
+        partials = columns.decode("partials", next(combiner.payloads(1 << 22)))
         assert isinstance(partials, Partials)
-        windowed = Partials((start, start + 60), partials.aggregates, partials.keys, partials.states)
-        fold.partials("web1", fold.load(windowed))
-    assert fold.rows() == (("window", "key", "sum"), (([0.0, 60.0], "k", 1), ([60.0, 120.0], "k", 6)))
+        windowed = dataclasses.replace(partials, window=(start, start + 60))
+        fold.partials("web1", fold.load("web1", windowed))
+    assert fold.rows()[:2] == (("window", "key", "sum"), (([0.0, 60.0], "k", 1), ([60.0, 120.0], "k", 6)))
 
 
 class _Shaped:
@@ -105,7 +106,7 @@ class _Shaped:
 )
 def test_a_class_gives_dicts_pairs_or_values(given: Any, shown: Any) -> None:
     """In its own order, except a dict, which is sorted by key."""
-    assert fed(folds.ClassFold(lambda: _Shaped(given)), ("w", None, [0])).rows() == shown
+    assert fed(folds.ClassFold(lambda: _Shaped(given)), ("w", None, [0])).rows()[:2] == shown
 
 
 def test_a_class_sees_no_key_as_none() -> None:
@@ -163,9 +164,9 @@ def test_a_raw_value_that_an_aggregate_cannot_take_is_named() -> None:
 def test_a_stream_stops_at_rows_or_bytes() -> None:
     """Rows in the order of arrival, and then no more."""
     stream = fed(folds.StreamFold(limit=3), ("b", None, ["1"]), ("a", ["k"], ["2"]), ("a", None, ["3", "4", "5"]))
-    assert stream.rows() == (("host", "key", "value"), (("b", None, "1"), ("a", "k", "2"), ("a", None, "3")))
+    assert stream.rows()[:2] == (("host", "key", "value"), (("b", None, "1"), ("a", "k", "2"), ("a", None, "3")))
     assert stream.full
-    assert folds.StreamFold().rows() == (("host", "value"), ())
+    assert folds.StreamFold().rows()[:2] == (("host", "value"), ())
     heavy = fed(folds.StreamFold(most_bytes=1000), ("a", None, ["x" * 600, "x" * 600]))
     assert (heavy.full, len(heavy.rows().rows)) == (True, 1)
     exact = fed(folds.StreamFold(limit=2), ("a", None, ["1", "2"]))

@@ -68,7 +68,7 @@ def test_partials_of_a_cut_are_restored_as_they_were_applied() -> None:
     combiner = Combiner(["count"], "t")
     combiner.fold([("a", 1), ("b", 1), ("a", 1)])
     fold = folds.make("aggregates", aggregates=["count"])
-    fold.restore(Saved("web1", "partials", combiner.payload()))
+    fold.restore(Saved("web1", "partials", next(combiner.payloads(1 << 22))))
     assert fold.rows().rows == (("a", 2), ("b", 1))
 
 
