@@ -38,6 +38,14 @@ WITH_JOBS: Final = frozenset(
         ),
     )
 )
+#: Modules that only plans need: they travel in the starts of those.
+WITH_PLANS: Final = frozenset(
+    f"provider.runner.{name}"
+    for name in (
+        *("plan", "expressions", "compile", "bodies", "folding", "locate"),
+        *(f"formats.{name}" for name in ("form", "base", "values", "times", "delimited", "json", "keyvalue", "regex")),
+    )
+)
 #: -I: no environment, no user site, no current directory. -S: no site, which costs 10 ms. -B: nothing is written.
 FLAGS: Final = "-BIS"
 
@@ -52,7 +60,7 @@ _TOO_OLD = (
 @functools.cache
 def payload() -> bytes:
     """What is written to a runner's stdin: one zlib stream of Python source that imports the rest out of itself."""
-    modules = {name: module for name, module in _modules().items() if name not in WITH_JOBS}
+    modules = {name: module for name, module in _modules().items() if name not in WITH_JOBS | WITH_PLANS}
     head = stripped(Path(boot.__file__).read_text("utf-8"))
     return zlib.compress(f"{head}\nboot({modules!a}, {_ENTRY!r})\n".encode(), 9)
 
@@ -61,6 +69,12 @@ def payload() -> bytes:
 def job_modules() -> Mapping[str, str]:
     """The source of the modules in `WITH_JOBS`, by name, for the start of a job that needs them."""
     return MappingProxyType({name: source for name, (_, source) in _modules().items() if name in WITH_JOBS})
+
+
+@functools.cache
+def plan_modules() -> Mapping[str, str]:
+    """The same of those in `WITH_PLANS`, for the start of a plan."""
+    return MappingProxyType({name: source for name, (_, source) in _modules().items() if name in WITH_PLANS})
 
 
 @functools.cache

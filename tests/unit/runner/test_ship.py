@@ -36,20 +36,21 @@ def test_the_payload_keeps_its_budget() -> None:
 def test_all_of_the_runner_travels() -> None:
     """Each module of the runner and nothing else, packages as packages; what few jobs need comes with those."""
     modules = {name for _, name, _ in pkgutil.walk_packages(provider.runner.__path__, "provider.runner.")}
-    core = modules - {"provider.runner.boot"} - ship.WITH_JOBS
+    core = modules - {"provider.runner.boot"} - ship.WITH_JOBS - ship.WITH_PLANS
     assert set(shipped()) == core | {"provider", "provider.runner"}
     assert set(ship.job_modules()) == ship.WITH_JOBS <= modules
+    assert set(ship.plan_modules()) == ship.WITH_PLANS <= modules
     assert shipped()["provider.runner.aggregates"][0] is True
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted({*shipped(), *ship.WITH_PLANS}))
 def test_stripping_changes_no_code(name: str) -> None:
     """Without comments and docstrings a module is the same code, each statement on its line."""
     path = importlib.import_module(name).__file__
     assert path is not None
     with open(path, encoding="utf-8") as file:
         original = ast.parse(file.read())
-    travelling = ast.parse(shipped()[name][1])
+    travelling = ast.parse(ship.plan_modules().get(name) or shipped()[name][1])
     for tree in (original, travelling):
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:

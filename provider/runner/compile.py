@@ -1,0 +1,237 @@
+"""A plan made into the source text of one function over blocks of bytes.
+
+Knows plans and expressions. Does not know files or what an aggregate does. It travels: standard library only,
+Python 3.6. The text is what `explain` shows; home imports this module for it.
+
+Theory of operation
+-------------------
+`feed(buffer, start, end)` takes whole records. A record's meaning is `Format.parse` and `expressions.evaluate`; there
+are three ways to it, all of which end in the same lines of source (the body), once for each way:
+
+rows        All lines of a block by one `re.findall`, which captures what is needed and nothing else. It is believed
+            only if it gave as many rows as the block has newlines, and the block holds no byte (a backslash, say)
+            with which the pattern and the parser might not agree.
+candidates  The condition implies a text that the line must hold: `find` runs to the next such place, the line around
+            it is cut out and parsed. Lines without the text are never parsed, and so not counted as odd either. It
+            gives way to rows where the text turns out to be frequent.
+lines       One by one, by the parser: whenever the others do not apply. It is slow and always right.
+
+Needed fields come out of a line as bytes. A condition on a text compares bytes; a key is kept as the bytes that it is
+made of, and becomes a value once, when the groups are taken (`folding.Groups`). Null bytes are b"".
+"""
+
+import re
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from provider.runner.bodies import Body
+from provider.runner.expressions import COMPARISONS, Expression, compared, encoded
+from provider.runner.formats.base import Bulk
+from provider.runner.formats.form import LINE
+from provider.runner.plan import Plan
+
+#: One record in this many may hold the text that candidates are found by; with more, reading all rows costs less.
+_DENSE = 8
+#: Blocks that are then read whole before candidates are tried again.
+_DENSE_BLOCKS = 64
+#: Kept records are handed on in batches of so many: smaller ones cost a pass each, larger ones memory.
+BATCH = 1 << 15
+
+
+class Source(NamedTuple):
+    """What `source` gave.
+
+    Attributes:
+        text: of a module with one function ``make(env)``, which gives ``feed``.
+        names: what its ``env`` holds.
+        keys: what makes a value of each part of a group's key, which is bytes where it is a field.
+        literal: what candidates are found by.
+    """
+
+    text: str
+    names: Dict[str, Any]
+    keys: Tuple[Callable[[Any], Any], ...]
+    literal: Optional[bytes]
+
+
+def source(plan: Plan) -> Source:
+    """The specialised source of a plan."""
+    needed = [name for name in plan.needed() if name != LINE]
+    bulk = plan.format.layout.bulk(needed) if needed and plan.format.start is None else None
+    uses_line = LINE in plan.needed() or not (plan.aggregates or plan.columns)
+    if uses_line and plan.format.start is None:
+        bulk = _with_line(bulk, needed)
+    order = list(bulk.order) if bulk else needed + ([LINE] if uses_line else [])
+    where = _condition(plan)
+    body = Body(plan, order, where)
+    literal = _literal(plan, where) if plan.format.start is None else None
+    names = dict(body.names)
+    names.update(PARSE=plan.format.layout.parser(needed) if needed else _nothing, BATCH=BATCH)
+    if plan.format.start is not None:
+        names["START"] = _multiline(plan.format.start)
+    if bulk:
+        names["ROWS"] = _compiled(bulk)
+    if literal:
+        names["LITERAL"] = literal
+    text = _module(plan, body, sorted(names), needed, uses_line, bulk, literal)
+    return Source(text, names, body.keys, literal)
+
+
+def _condition(plan: Plan) -> Optional[Expression]:
+    parts = [plan.where] if plan.where is not None else []  # type: List[Expression]
+    for operator, bound in ((">=", plan.since), ("<", plan.until)):
+        if bound is not None:
+            parts.append([operator, ["field", plan.format.time], ["value", bound]])
+    return None if not parts else parts[0] if len(parts) == 1 else ["and"] + parts
+
+
+def _with_line(bulk: Optional[Bulk], needed: List[str]) -> Optional[Bulk]:
+    """The line itself as the first capture. It ends where the pattern's newline begins."""
+    if bulk is None:
+        return Bulk(r"(.*)\n", (b"\r\n",), (LINE,)) if not needed else None
+    return Bulk("(" + bulk.pattern[:-2] + r")\n", bulk.guards, (LINE,) + bulk.order)
+
+
+def _compiled(bulk: Bulk) -> Any:
+    # From the beginning of a line only: where a line does not fit, the rest of it must not be taken for one that does.
+    return re.compile(("(?m:^)" + bulk.pattern).encode("utf-8")).findall
+
+
+def _multiline(start: Any) -> Any:
+    return re.compile(b"(?m:^)(?:" + start.pattern + b")").finditer
+
+
+def _nothing(line: bytes) -> Tuple[Any, ...]:
+    return ()
+
+
+def _guards(plan: Plan) -> Tuple[bytes, ...]:
+    """Before a text is looked for: what could stand for the text in another way."""
+    return {"json": (b"\\",), "keyvalue": (b"\\",), "separated": (b'"',)}.get(plan.format.data["kind"], ())
+
+
+def _literal(plan: Plan, where: Optional[Expression]) -> Optional[bytes]:
+    """The longest text that a record must hold for the condition to be true."""
+    parts = where[1:] if where and where[0] == "and" else [where] if where else []
+    found = [literal for literal in (_implied(plan, part) for part in parts) if literal and b"\n" not in literal]
+    return max(found, key=len) if found else None
+
+
+def _implied(plan: Plan, part: Expression) -> Optional[bytes]:
+    if part[0] == "and":
+        return _literal(plan, part)
+    if len(part) != 3 or part[1][0] != "field":
+        return None
+    name, kind = part[1][1], part[0]
+    if kind in ("contains", "starts", "ends"):
+        text = part[2]
+    elif kind == "=" and part[2][0] == "value" and type(part[2][1]) is str:
+        text = part[2][1]
+    elif kind in COMPARISONS and part[2][0] == "value":
+        return _digit(plan, name, kind, part[2][1])
+    else:
+        return None
+    if plan.format.layout.typed and name != LINE and not _plain_in_json(text):
+        return None
+    return encoded(text)
+
+
+def _plain_in_json(text: str) -> bool:
+    """It stands in JSON as it is, and in no number and no constant that is written in another way than it was read."""
+    return len(text) >= 6 and all(char.isalpha() or char in "_/" for char in text) and text.isprintable()
+
+
+def _digit(plan: Plan, name: str, kind: str, value: Any) -> Optional[bytes]:
+    """Of an int with a known range: the text before it and its first digit, if only one digit fulfils the condition."""
+    field = plan.format.field(name)
+    before = plan.format.layout.literal_before(name)
+    if not before or field.range is None or type(value) not in (int, float) or not field.pattern():
+        return None
+    low, high = field.range
+    if high - low > 10000:
+        return None
+    digits = {str(each)[0] for each in range(low, high + 1) if compared(kind, each, value)}
+    return encoded(before + digits.pop()) if len(digits) == 1 else None
+
+
+def _module(
+    plan: Plan,
+    body: Body,
+    names: List[str],
+    needed: List[str],
+    uses_line: bool,
+    bulk: Optional[Bulk],
+    literal: Optional[bytes],
+) -> str:
+    lines = ["def feed(buf, start, end):"] + (["    nonlocal dense"] if literal else [])
+    lines += ["    data = bytes(memoryview(buf)[start:end])"]
+    lines += ["    number = end - start - len(data.replace(b'\\n', b''))", "    odd = kept = 0"]
+    if not needed and not uses_line and plan.format.start is None:
+        lines += _indented(body.counted("number"), 1)
+    else:
+        lines += _indented(_ways(plan, body, needed, uses_line, bulk, literal), 1)
+    lines += ["    SEEN.lines += number", "    SEEN.odd += odd", "    SEEN.matched += kept"]
+    lines += ["    if len(K) >= BATCH:", "        FLUSH()"]
+    lines = body.setup + (["dense = 0"] if literal else []) + lines + ["return feed"]
+    used = set(re.findall(r"\b[A-Z]\w*", "\n".join(lines)))
+    taken = ["%s = env[%r]" % (name, name) for name in sorted(used.intersection(names + body.given))]
+    return "\n".join(["def make(env):"] + _indented(taken + lines, 1)) + "\n"
+
+
+def _ways(
+    plan: Plan, body: Body, needed: List[str], uses_line: bool, bulk: Optional[Bulk], literal: Optional[bytes]
+) -> List[str]:
+    lines = []  # type: List[str]
+    test = " and ".join(["data.find(%r) < 0" % guard for guard in (bulk.guards if bulk else _guards(plan))]) or "True"
+    if bulk or literal:
+        lines += ["clean = %s" % test]
+    if literal:
+        lines += ["if clean and dense <= 0:"] + _indented(_candidates(body, needed, uses_line), 1)
+        lines += ["    if hits * %d > number:" % _DENSE, "        dense = %d" % _DENSE_BLOCKS]
+    if bulk:
+        lines += ["%s clean:" % ("elif" if literal else "if")]
+        if literal:
+            lines += ["    dense -= 1"]
+        lines += ["    rows = ROWS(data)", "    if len(rows) != number:", "        clean = False"]
+        lines += ["    else:"] + _indented(body.rows("rows"), 2)
+    else:
+        lines += ["else:", "    clean = False"] if literal else ["clean = False"]
+    return lines + ["if not clean:"] + _indented(_lines(plan, body, needed, uses_line), 1)
+
+
+def _candidates(body: Body, needed: List[str], uses_line: bool) -> List[str]:
+    lines = ["at = hits = 0", "while True:", "    at = FIND(data, LITERAL, at)", "    if at < 0:"]
+    lines += ["        break", "    hits += 1", "    begin = data.rfind(b'\\n', 0, at) + 1"]
+    lines += ["    at = data.find(b'\\n', at)", "    line = data[begin:at]"]
+    return lines + _indented(_one(body, needed, uses_line), 1)
+
+
+def _lines(plan: Plan, body: Body, needed: List[str], uses_line: bool) -> List[str]:
+    if plan.format.start is None:
+        lines = ["for line in data[:-1].split(b'\\n'):"]
+    else:
+        lines = ["cuts = [found.start() for found in START(data)]", "if not cuts or cuts[0]:", "    cuts.insert(0, 0)"]
+        lines += [
+            "cuts.append(len(data))",
+            "for begin, stop in zip(cuts, cuts[1:]):",
+            "    line = data[begin:stop - 1]",
+        ]
+    return (
+        lines
+        + ["    if line[-1:] == b'\\r':", "        line = line[:-1]"]
+        + _indented(_one(body, needed, uses_line), 1)
+    )
+
+
+def _one(body: Body, needed: List[str], uses_line: bool) -> List[str]:
+    """One record's row into the body."""
+    lines = []  # type: List[str]
+    if needed:
+        lines += ["row = PARSE(line)", "if row is None:", "    odd += 1", "    SEEN.sample(line)", "    continue"]
+        lines += [", ".join(body.variable(name) for name in needed) + ", = row"]
+    if uses_line:
+        lines += [body.variable(LINE) + " = line"]
+    return lines + body.one()
+
+
+def _indented(lines: List[str], depth: int) -> List[str]:
+    return ["    " * depth + line for line in lines]

@@ -1,0 +1,128 @@
+"""A compiled plan at work: blocks in, groups out.
+
+Knows plans and aggregates. Does not know files, cuts or frames. It travels: standard library only, Python 3.6.
+"""
+
+from collections import Counter
+from typing import Any, Callable, Dict, List, Tuple
+
+from provider.runner.aggregates import chosen
+from provider.runner.aggregates.base import States
+from provider.runner.compile import Source, source
+from provider.runner.plan import Plan
+
+#: Lines that did not parse, kept to be shown.
+MOST_SAMPLES = 5
+_SAMPLE_BYTES = 500
+
+
+class Seen:
+    """What a scan has seen so far. Lines that a text ruled out are counted, and were never parsed."""
+
+    __slots__ = ("lines", "matched", "odd", "samples")
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.matched = 0
+        #: Lines (or records) that do not parse.
+        self.odd = 0
+        self.samples: List[bytes] = []
+
+    def sample(self, line: bytes) -> None:
+        """Keeps the first few lines that do not parse."""
+        if len(self.samples) < MOST_SAMPLES:
+            self.samples.append(line[:_SAMPLE_BYTES])
+
+
+class Scan:
+    """One plan over one or more sources.
+
+    Args:
+        tag: see `aggregates.tag`.
+    """
+
+    def __init__(self, plan: Plan, tag: str = "") -> None:
+        self.seen = Seen()
+        self.source: Source = source(plan)
+        self._plan = plan
+        self._tag = tag
+        self._aggregates = chosen([each.name for each in plan.aggregates]) if plan.aggregates else []
+        self._valued = [each.value is not None for each in plan.aggregates]
+        self._states: List[States] = [{} for _ in self._aggregates]
+        self._counts: List[Counter[Any]] = [Counter() for _ in self._aggregates]
+        self._emitted = 0
+        self._keys: List[Any] = []
+        self._values: List[List[Any]] = [[] for each in self._valued if each]
+        self.feed = self._made()
+
+    def _made(self) -> Callable[[Any, int, int], None]:
+        space: Dict[str, Any] = {}
+        exec(compile(self.source.text, "logreduce:plan", "exec"), space)
+        env = dict(self.source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
+        if self.source.literal:
+            from provider.runner.locate import finder
+
+            env["FIND"] = finder()
+        env["ADD"] = self._keys.append
+        env.update(("ADD%d" % index, values.append) for index, values in enumerate(self._values))
+        made: Callable[[Any, int, int], None] = space["make"](env)
+        return made
+
+    def flush(self) -> None:
+        """Folds the rows that wait. Without aggregates they wait for `rows`."""
+        keys = self._keys
+        if not self._aggregates or not keys:
+            return
+        columns = iter(self._values)
+        for number, (aggregate, valued) in enumerate(zip(self._aggregates, self._valued)):
+            if aggregate.name == "count" and not valued:
+                self._counts[number].update(keys)
+                continue
+            values = next(columns) if valued else keys
+            self._fold(number, keys, values)
+        self._emitted += len(keys)
+        del keys[:]
+        for each in self._values:
+            del each[:]
+
+    def _fold(self, number: int, keys: List[Any], values: List[Any]) -> None:
+        """Nulls are not folded, and keep their place in the order."""
+        aggregate = self._aggregates[number]
+        if None in values:
+            pairs = [(key, value) for key, value in zip(keys, values) if value is not None]
+            if not pairs:
+                return
+            keys, values = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        aggregate.absorb(self._states[number], aggregate.batch(keys, values, self._tag, self._emitted).items())
+
+    @property
+    def groups(self) -> int:
+        """Distinct keys held, at most; some may turn out to be one (``0200`` and ``200``)."""
+        return max([len(each) for each in self._states + self._counts] or [0])
+
+    def take(self) -> List[States]:
+        """The states of each aggregate by key, and begin anew."""
+        self.flush()
+        taken: List[States] = []
+        for aggregate, states, counts in zip(self._aggregates, self._states, self._counts):
+            decoded: States = {}
+            aggregate.absorb(decoded, ((self._decoded(key), state) for key, state in states.items()))
+            aggregate.absorb(decoded, ((self._decoded(key), count) for key, count in counts.items()))
+            taken.append(decoded)
+        for each in self._states + self._counts:
+            each.clear()
+        return taken
+
+    def rows(self) -> List[Tuple[Any, ...]]:
+        """The rows of a plan without aggregates, since this was last asked."""
+        rows = [key if type(key) is tuple else (key,) for key in self._keys]
+        del self._keys[:]
+        return rows
+
+    def _decoded(self, key: Any) -> Any:
+        makers = self.source.keys
+        if not makers:
+            return key
+        if len(makers) == 1:
+            return makers[0](key)
+        return tuple([maker(part) for maker, part in zip(makers, key)])
