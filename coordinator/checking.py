@@ -215,6 +215,9 @@ class _Visit:
         # The job's own words come before its end, and are handed over in the next turn of the event loop.
         self.over_at, self.ended = time.monotonic(), reason or state
 
+    def job_broke(self, job: Job, state: str, reason: str | None) -> None:
+        self.job_ended(job, state, reason, False)
+
     def job_noted(self, job: Job, event: str) -> None:
         """A check has no story."""
 

@@ -82,7 +82,8 @@ class Query:
         wait_s = self._submit.wait_s
         if wait_s is None and not self._submit.follow:
             wait_s = limits.WAIT_S
-        self.tell(steps.QuerySubmitted(self.now, names, wait_s))
+        resumes = bool(self._submit.resume)
+        self.tell(steps.QuerySubmitted(self.now, names, wait_s, resumes, self._submit.effects))
 
     @property
     def now(self) -> float:
@@ -179,6 +180,11 @@ class Query:
         self._log("job ended", job, state=state, reason=reason, drained=drained, passed_bytes=job.passed)
         self.tell(steps.JobEnded(self.now, job.number, state, reason, drained))
 
+    def job_broke(self, job: Job, state: str, reason: str | None) -> None:
+        self._over(job.number)
+        self._log("job broke off", job, reason=reason, passed_bytes=job.passed)
+        self.tell(steps.JobEnded(self.now, job.number, state, reason, drained=False, broken=True))
+
     def job_noted(self, job: Job, event: str) -> None:
         self._log(event, job)
 
@@ -200,6 +206,8 @@ class Query:
             case steps.Connect(name):
                 self._targets[name].connect(self._links, self._gate)
             case steps.Disconnect(name):
+                if link := self._targets[name].link:
+                    self.drop_of(link)  # what was asked for and is not started by now must not be
                 self._targets[name].disconnect(self._links)
             case steps.AskStart(number, name, reason):
                 self._ask(number, self._targets[name], reason)
@@ -233,7 +241,8 @@ class Query:
         )
 
     def _report(self, report: steps.Report) -> None:
-        self.tell_story(report.provider, "state", state=report.state, reason=report.reason)
+        again = report.again or None
+        self.tell_story(report.provider, "state", state=report.state, reason=report.reason, again=again)
         self.client.tell(
             State(
                 query=self.query,
@@ -244,6 +253,7 @@ class Query:
                 profile=report.profile,
                 python=report.python,
                 at=time.time(),
+                again=report.again,
             )
         )
 

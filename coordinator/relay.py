@@ -53,6 +53,9 @@ class Owner(Protocol):
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         """Its runner is done with it."""
 
+    def job_broke(self, job: Job, state: str, reason: str | None) -> None:
+        """Its process was ended from outside."""
+
     def job_noted(self, job: Job, event: str) -> None:
         """Something that is worth a line in its story."""
 
@@ -286,13 +289,16 @@ class Relay:
         elif kind == frames.CREDIT:
             job.feed_granted = max(job.feed_granted, _count(header, "granted"))
         else:
-            reason = header.get("reason")
-            self._concluded(
-                job,
-                _text(header, "state"),
-                reason if isinstance(reason, str) else None,
-                header.get("drained") is True,
-            )
+            self._ended(job, header)
+
+    def _ended(self, job: Job, header: dict[str, object]) -> None:
+        said = header.get("reason")
+        state, reason = _text(header, "state"), said if isinstance(said, str) else None
+        if header.get("broken") is True:
+            self.drop(job.number)
+            job.owner.job_broke(job, state, reason)
+        else:
+            self._concluded(job, state, reason, header.get("drained") is True)
 
     def _concluded(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         self.drop(job.number)

@@ -19,10 +19,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class QuerySubmitted(Event):
-    """The first event of a plan. ``wait_s`` None waits for ever."""
+    """The first event of a plan. ``wait_s`` None waits for ever.
+
+    Attributes:
+        resumes: a job of it that broke off may be followed by another.
+        effects: two jobs of one provider at a time would harm.
+    """
 
     targets: tuple[str, ...]
     wait_s: float | None
+    resumes: bool = False
+    effects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +107,13 @@ class VerdictPassed(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobEnded(Event):
-    """The runner says that a job is over."""
+    """The runner says that a job is over. ``broken``: its process was ended from outside, and not by itself or us."""
 
     job: int
     state: str
     reason: str | None
     drained: bool
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,10 @@ class TimePassed(Event):
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked(Event):
-    """The client wants its jobs ended: ``drain`` with a last cut, ``abort`` without. ``job`` 0 is all of them."""
+    """The client wants its jobs ended: ``drain`` with a last cut, ``abort`` without. ``job`` 0 is all of them.
+
+    The mode ``restart`` is of one job: it is aborted, and another of its provider asked for.
+    """
 
     mode: str
     job: int = 0
@@ -159,7 +170,7 @@ class AskStart(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Report(Instruction):
-    """Tell the client about a change of state."""
+    """Tell the client about a change of state. ``again``: it is lost for the time being."""
 
     provider: str
     state: str
@@ -167,6 +178,7 @@ class Report(Instruction):
     level: str | None = None
     profile: str | None = None
     python: tuple[int, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

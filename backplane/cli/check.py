@@ -11,6 +11,7 @@ from typing import Any
 
 from backplane.cli import naming
 from backplane.client.outputs.harmless import harmless
+from backplane.query import breaks
 from backplane.query.load import Examined, examine
 from backplane.query.model import Query, Secret
 
@@ -51,6 +52,7 @@ def summary(query: Query) -> dict[str, str]:
         "ships": _ships(query),
         "reduce": _reduce(query),
         "replayable": f"{'yes' if query.replayable else 'no'}: {query.replayable_reason}",
+        "on a break": breaks.told(query),
         "needs": ", ".join(query.needs) or "nothing but to read logs",
     }
 
@@ -118,6 +120,10 @@ def document(query: Query) -> dict[str, Any]:
         },
         "replayable": query.replayable,
         "replayable_reason": query.replayable_reason,
+        "after_break": {
+            "finish": breaks.after_break(query, follow=False).how,
+            "follow": breaks.after_break(query, follow=True).how,
+        },
         "effects": query.effects,
         "needs": list(query.needs),
     }

@@ -148,6 +148,7 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         coverage_full=show.coverage_full,
         on_note=show.note,
         on_fault=show.fault,
+        on_break=show.say if plan.verbose else None,
     )
     entries = [provider.to_wire() for provider in selection.providers]
     async with open_session(where, show.say) as session:

@@ -25,6 +25,7 @@ class Private:
     def __init__(self, begun: Begun, said: asyncio.StreamReader) -> None:
         self.address = begun.address
         self.pid = begun.process.pid
+        self.verbose = begun.verbose
         self._process = begun.process
         self._said = said
 
@@ -41,6 +42,10 @@ class Private:
             raise NoCoordinator(f"the private coordinator was not ready within {START_S:.0f} s") from None
         if line.strip() != b"ready":
             raise NoCoordinator("the private coordinator ended before it was ready; what it said is above")
+
+    def kill(self) -> None:
+        """End it at once, also if it is stopped. What it had is removed by whoever made it."""
+        self._process.kill()
 
     async def ended(self) -> str:
         """Wait until it is gone, which it should not be, and say how."""

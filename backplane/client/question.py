@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backplane.client.spec import Ready, Work
+from backplane.query.breaks import after_break
 from backplane.query.model import Query
 from backplane.reduce import folds
 from backplane.wire.errors import UsageError
@@ -67,7 +68,8 @@ class QueryQuestion:
     @property
     def work(self) -> Work:
         limits = {"file_mb": self.query.file_mb} if self.query.file_mb else {}
-        return Work(self.query.body, self.query.guard, limits)
+        resume = after_break(self.query, follow=self.follow)
+        return Work(self.query.body, self.query.guard, limits, resume.how, resume.why, self.query.effects)
 
     def fold(self) -> folds.Fold:
         reduction = self.query.reduction

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from backplane.client.credit import Fragments, Window
 from backplane.client.feeding import Feeder
@@ -38,6 +38,10 @@ from backplane.wire.messages import (
 from provider.runner import frames
 
 
+#: What a coordinator is told of that, which need not know what it costs the answer.
+_RESUME: Final = {"exact": "exact", "inexact": "gap", "gap": "gap", "never": ""}
+
+
 class Run:
     """Made by `Session.ask`. Iterate `snapshots`; the last one is final."""
 
@@ -59,10 +63,16 @@ class Run:
         self._windows: dict[int, Window] = {}
         self._providers: dict[int, str] = {}
         self._live: set[int] = set()
-        #: What each live job was asked for with, and providers whose start is on its way or has been.
+        #: What each live job was asked for with, those whose start is on its way or has been, and their providers.
         self._needs: dict[int, NeedStart] = {}
+        self._going: set[int] = set()
         self._started: set[str] = set()
+        #: Providers that a filter has kept, which is not asked again after a break.
+        self._passed: set[str] = set()
         self._ends: dict[str, End] = {}
+        #: Why there is no coordinator that knows of this query, while there is none.
+        self._apart: str | None = None
+        self._breaks = 0
         self._asking: dict[str, Any] = {}
         #: Values that are not whole yet; for its statistics.
         self.fragments = Fragments(limits.FRAGMENTS_BYTES)
@@ -93,6 +103,8 @@ class Run:
             targets=self._names,
             endless=self._question.endless,
             coverage_full=self._options.coverage_full,
+            resume=self._question.work.resume,
+            resume_why=self._question.work.resume_why,
         )
         self._reducing = Reducing(answer, self._outcome, self._failed)
         self._asking = {"entries": list(providers), "select": select, "reach": dict(reach)}
@@ -100,12 +112,16 @@ class Run:
 
     def _submit(self) -> None:
         """Ask for all who have not ended."""
+        work = self._question.work
+        self._apart = None
         self._send(
             Submit(
                 query=self.query_id,
                 title=self._question.title,
                 follow=self._question.endless,
                 wait_s=self._options.wait_s,
+                resume=_RESUME[work.resume],
+                effects=work.effects,
                 payload=codec.pack(self._asking | {"without": sorted(self._over)}),
             )
         )
@@ -154,6 +170,9 @@ class Run:
         """Ask every job for a last cut; the run finishes when all have answered or their time is up."""
         if self._draining or self._finished.is_set():
             return
+        if self._apart is not None:
+            self.lose(f"{self._apart}; ended before they came back")
+            return
         self._draining = True
         self._send(Cancel(query=self.query_id, mode="drain"))
         self._tasks.create_task(self._drained())
@@ -167,9 +186,43 @@ class Run:
             self._finished.set()
 
     def broken(self, reason: str) -> None:
-        """The link to the coordinator broke: who had started there is lost, since nobody may start it twice."""
+        """The link to the coordinator broke: who had started there is lost, for the time being if it may go on."""
         if self._finished.is_set():
             return
+        if self._draining:
+            self.lose(reason)
+        else:
+            self._break(reason, again=self._question.work.resume != "never")
+
+    def again(self) -> None:
+        """There is a coordinator again, which knows nothing of this query: ask it for those who have not ended."""
+        if self._question.work.effects and self._started - self._over:
+            self._tasks.create_task(self._again_later(self._breaks))
+        else:
+            self._again()
+
+    async def _again_later(self, breaks: int) -> None:
+        """Once every job of before is surely gone, since none may meet its successor."""
+        await asyncio.sleep(limits.LEASE_S + 2)
+        if breaks == self._breaks:
+            self._again()
+
+    def _again(self) -> None:
+        if set(self._names) - self._over and not self._finished.is_set():
+            self._submit()
+
+    def lose(self, reason: str) -> None:
+        """The coordinator is gone for good: what has not ended never will. States that are final stay."""
+        if self._finished.is_set():
+            return
+        self._break(reason, again=False)
+        for name in sorted(set(self._names) - self._over):
+            self._put_state(name, "unreachable", reason)
+        self._finished.set()
+
+    def _break(self, reason: str, *, again: bool) -> None:
+        self._apart = reason
+        self._breaks += 1
         if self._feeder:
             self._feeder.close()
             self._feeder = None
@@ -178,32 +231,16 @@ class Run:
         for name in sorted(self._started - self._over):
             # An end is followed by its state; where the break came between the two, the end says what it would be.
             end = self._ends.get(name)
-            if end and end.state in ENDED:
+            if end and end.state in ENDED and not end.broken:
                 self._put_state(name, end.state, end.reason)
             else:
-                self._put_state(name, "lost", reason)
-        if self._draining:
-            self.lose(reason)
+                self._put_state(name, "lost", reason, again=again)
 
-    def again(self) -> None:
-        """There is a coordinator again, which knows nothing of this query: ask it for those who have not started."""
-        if set(self._names) - self._over and not self._finished.is_set():
-            self._submit()
-
-    def lose(self, reason: str) -> None:
-        """The coordinator is gone for good: what has not ended never will. States that are final stay."""
-        if self._finished.is_set():
-            return
-        draining, self._draining = self._draining, False
-        self.broken(reason)
-        self._draining = draining
-        for name in sorted(set(self._names) - self._over):
-            self._put_state(name, "unreachable", reason)
-        self._finished.set()
-
-    def _put_state(self, name: str, state: str, reason: str | None) -> None:
-        self._over.add(name)
-        self.reducing.put(name, State(query=self.query_id, provider=name, state=state, reason=reason), 0)
+    def _put_state(self, name: str, state: str, reason: str | None, *, again: bool = False) -> None:
+        if not again:
+            self._over.add(name)
+        message = State(query=self.query_id, provider=name, state=state, reason=reason, again=again)
+        self.reducing.put(name, message, 0)
 
     async def close(self, join_s: float) -> None:
         """End the reducer's thread and the feeder."""
@@ -224,8 +261,14 @@ class Run:
             # It begins, perhaps anew: it had left and has come back.
             self._over.discard(message.provider)
             self._started.discard(message.provider)
+        elif message.state == "running":
+            self._passed.add(message.provider)
         elif message.state in ENDED:
-            self._over.add(message.provider)
+            if message.again:
+                self._say(f"{message.provider} is lost for now: {message.reason}")
+            else:
+                self._over.add(message.provider)
+                self._passed.discard(message.provider)
             for job in [job for job in self._live if self._providers[job] == message.provider]:
                 self._ended(job)
         self.reducing.put(message.provider if isinstance(message, State) else "", message, 0)
@@ -266,7 +309,9 @@ class Run:
     def _ended(self, job: int) -> None:
         """Nothing more comes of a job."""
         self._live.discard(job)
+        self._going.discard(job)
         self._needs.pop(job, None)
+        self._windows.pop(job, None)
         self._retire(job)
         crowded = self.fragments.crowded
         self.fragments.forget(job)
@@ -285,6 +330,10 @@ class Run:
             if message.drained:
                 self._over.add(provider)
 
+    def _say(self, text: str) -> None:
+        if self._options.on_break:
+            self._options.on_break(text)
+
     def _note(self, job: int, note: Note) -> None:
         if self._options.on_note:
             text = note.payload.decode("utf-8", "replace")
@@ -296,6 +345,8 @@ class Run:
         """Through staging too: an epoch is minted after all that came before has been applied."""
         if self._draining:
             return
+        for job in [job for job in self._live if self._providers[job] == need.provider]:
+            self._ended(job)
         self._providers[need.job] = need.provider
         self._windows[need.job] = Window(limits.job_credit(len(self._names)))
         self._live.add(need.job)
@@ -306,10 +357,15 @@ class Run:
         need = begin.need
         if self._needs.get(need.job) is not need:
             return  # it was of a link that broke meanwhile
+        again = need.provider in self._passed and need.reason != "rejoined"
+        if again:
+            self._say(f"{need.provider} is back: its job {begin.epoch} begins")
+        self._going.add(need.job)
         self._started.add(need.provider)
+        self._ends.pop(need.provider, None)
         work = self._question.work
         ready = Ready(need.provider, need.python, need.labels)
-        body = self._question.body(ready, begin.positions)
+        body = {**self._question.body(ready, begin.positions), "resumed": begin.resumed}
         self._send(
             Start(
                 job=need.job,
@@ -322,6 +378,7 @@ class Run:
                 limits={**work.limits, **self._options.limits},
                 feed=self._question.feed,
                 filter=filter_hash(work.body, body),
+                kept=again,
                 payload=codec.pack(body),
             )
         )
@@ -344,11 +401,13 @@ class Run:
         if isinstance(instruction, Begin):
             self._start(instruction)
         elif isinstance(instruction, Applied):
-            self._windows[instruction.job].applied = instruction.seq
+            if window := self._windows.get(instruction.job):
+                window.applied = instruction.seq
         elif isinstance(instruction, (Restart, Stop)):
-            # Exact resume asks for a new job after a `Restart`; until it is here, both end the provider as lost.
-            if instruction.job in self._live:
-                self._send(Cancel(job=instruction.job, mode="abort"))
+            # A number may have been given again since, by another coordinator: to a job that has not been begun yet.
+            if instruction.job in self._going:
+                restart = isinstance(instruction, Restart) and self._question.work.resume != "never"
+                self._send(Cancel(job=instruction.job, mode="restart" if restart else "abort"))
         else:
             self.drain()
 

@@ -3,10 +3,10 @@
 Knows the link: the version handshake, beats both ways, and which run a frame belongs to (a frame's job was given to
 one run by `need_start`; a frame of the link itself names its query). What a frame means is the run's business.
 
-A coordinator that is not ours may be killed and started anew, or the way to it may break. ZeroMQ would connect again
-and tell nobody, so a link ends when the other side says that it does not know us, or says nothing for a lease. Then a
-new one is made, under a new name, so that nothing that was on its way to the old one can mean anything to the new; and
-each run asks again for those who had not started (`Run.again`).
+A coordinator may be killed and started anew, or the way to it may break. ZeroMQ would connect again and tell nobody, so
+a link ends when the other side says that it does not know us, or says nothing for a lease. Then a new one is made,
+under a new name, so that nothing that was on its way to the old one can mean anything to the new; and each run asks
+again for those who had not ended (`Run.again`). A private coordinator that is gone is followed by another.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
+from backplane.client.again import Again, Elsewhere, GoneForGood, Own
 from backplane.client.place import Place
 from backplane.client.private import Private, private_coordinator
 from backplane.client.reducing import JOIN_S
@@ -41,16 +42,14 @@ class Session:
     """Use `open_session`. Statistics and runs are public; everything else goes through `ask`.
 
     Args:
-        place: where to attach again; None for a private coordinator, which does not come back.
+        again: where to attach again.
         notice: called with a sentence for the user.
     """
 
-    def __init__(
-        self, dealer: Dealer, tasks: asyncio.TaskGroup, place: Place | None, notice: Callable[[str], None]
-    ) -> None:
+    def __init__(self, dealer: Dealer, tasks: asyncio.TaskGroup, again: Again, notice: Callable[[str], None]) -> None:
         self._dealer = dealer
         self._tasks = tasks
-        self._place = place
+        self._again = again
         self._notice = notice
         self._instance = uuid.uuid4().hex
         #: The life of the coordinator that we are attached to.
@@ -200,9 +199,6 @@ class Session:
 
     def _break(self, reason: str) -> None:
         """The link is of no use any more."""
-        if self._place is None:
-            self.lose(reason)
-            return
         if self._apart or self._lost:
             return
         self._apart = True
@@ -215,13 +211,16 @@ class Session:
         self._dealer.close(0)
 
     async def _attach(self) -> None:
-        """Make a new link, and ask again for what had not started."""
+        """Make a new link, and ask again for what had not ended."""
         why = "it does not come back"
         deadline = time.monotonic() + ATTACH_S
         while self._apart and time.monotonic() < deadline:
             try:
                 self._dealer = await self._connected()
                 self._apart = False
+            except GoneForGood as exc:
+                why = str(exc)
+                break
             except NoCoordinator as exc:
                 why = str(exc)
                 await asyncio.sleep(_ATTACH_PAUSE_S)
@@ -233,10 +232,10 @@ class Session:
             run.again()
 
     async def _connected(self) -> Dealer:
-        assert self._place is not None
+        place = await self._again.place()
         dealer = Dealer()
         try:
-            await dealer.connect(self._place.address, curve=self._place.curve)
+            await dealer.connect(place.address, curve=place.curve)
             await self.handshake(dealer)
         except BaseException:
             dealer.close(0)
@@ -295,9 +294,14 @@ class Session:
         else:
             self.lose(f"the coordinator sent what is no frame: {text}")
 
-    async def watch(self, private: Private) -> None:
-        """Lose the session when its private coordinator has ended."""
-        self.lose(await private.ended())
+    async def watch(self, own: Own) -> None:
+        """Notice when its private coordinator has ended, and so with those that follow it."""
+        while self._lost is None:
+            private = own.current
+            reason = await private.ended()
+            if own.current is private:
+                self._break(reason)
+            await own.follows(private)
 
 
 @contextlib.asynccontextmanager
@@ -326,14 +330,15 @@ async def open_session(
         await _unless_ended(private, dealer.connect(place.address, curve=place.curve))
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
-            session = Session(dealer, tasks, None if private else place, notice)
+            again = Own(private, stack) if private else Elsewhere(place)
+            session = Session(dealer, tasks, again, notice)
             stack.callback(session.hang_up)
             own: list[asyncio.Task[None]] = []
             try:
                 await _unless_ended(private, session.handshake(dealer))
                 own += [tasks.create_task(session.receive()), tasks.create_task(session.beat())]
-                if private:
-                    own.append(tasks.create_task(session.watch(private)))
+                if isinstance(again, Own):
+                    own.append(tasks.create_task(session.watch(again)))
                 yield session
                 await session.close(JOIN_S)
             except Exception as exc:  # the body's own: a task group would hand it on inside an ExceptionGroup

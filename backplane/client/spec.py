@@ -30,11 +30,17 @@ class Work:
         body: the kind of the payload.
         guard: it may start processes.
         limits: those that it needs beyond the usual ones.
+        resume: what becomes of one that broke off: ``exact``, ``inexact``, ``gap`` or ``never`` (`reduce.answer`).
+        resume_why: the reason for that, one clause.
+        effects: two of a provider at a time would harm.
     """
 
     body: str = "script"
     guard: bool = True
     limits: Mapping[str, int] = field(default_factory=dict)
+    resume: str = "never"
+    resume_why: str = ""
+    effects: bool = False
 
 
 class Question(Protocol):
@@ -82,6 +88,7 @@ class Options:
         filter_s: deadline of a filter.
         on_note: called with (provider, text) for what scripts print.
         on_fault: called with (provider, fault).
+        on_break: called with sentences about jobs that broke off or went on.
     """
 
     every_s: float | None = None
@@ -92,3 +99,4 @@ class Options:
     coverage_full: bool = False
     on_note: Callable[[str, str], None] | None = None
     on_fault: Callable[[str, Any], None] | None = None
+    on_break: Callable[[str], None] | None = None

@@ -47,7 +47,7 @@ def replayable(module: Module, part: Slice, sources: tuple[str, ...], declared: 
     if not sources:
         return False, "a map without a source has no position to begin again from"
     for source in sources:
-        if source == "-" or source.startswith("tick:"):
+        if source == "-" or source.startswith(("tick:", "cmd:")):
             return False, f"{source} cannot be read again"
     if declared is not None:
         return declared, "the file says so"

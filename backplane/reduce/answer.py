@@ -43,6 +43,8 @@ class Begin:
     need: NeedStart
     epoch: int
     positions: tuple[tuple[str, bytes], ...]
+    #: All its sources were known to an earlier job: one without a position came into being since.
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,9 @@ class Answer:
         endless: it ends only when it is told to.
         coverage_full: every snapshot's JSON has a row for each provider.
         clock: seconds since the epoch.
+        resume: what becomes of a job that broke off. ``exact`` and ``inexact``: another goes on from its positions, and
+            the latter is said; ``gap``: another begins anew, and what came meanwhile is said to be missing; ``never``.
+        resume_why: the reason for that, one clause.
         durable: remember what is applied for `changes`, which is to be asked for it now and then.
     """
 
@@ -132,6 +137,8 @@ class Answer:
         endless: bool = False,
         coverage_full: bool = False,
         clock: Callable[[], float] = time.time,
+        resume: str = "never",
+        resume_why: str = "",
         durable: bool = False,
     ) -> None:
         self._query = query
@@ -140,6 +147,8 @@ class Answer:
         self._endless = endless
         self._coverage_full = coverage_full
         self._clock = clock
+        self._resume = resume
+        self._resume_why = resume_why
         self._providers = {name: _Provider() for name in targets}
         self._settled = False
         self._enough = False
@@ -160,7 +169,7 @@ class Answer:
         """A new job of a provider: its epoch, and the positions to start from. What older jobs still say is dropped."""
         each = self._touched(provider)
         each.job = job
-        each.standing.begun()
+        each.standing.begun(reads_again=bool(each.cursor.positions) and not anew)
         return each.cursor.begin(anew=anew)
 
     def handle(self, provider: str, message: Message | Nonsense, size: int = 0) -> list[Instruction]:
@@ -179,7 +188,7 @@ class Answer:
             self._touched(message.provider).standing.changed(message, message.at or self._clock())
             return []
         if isinstance(message, NeedStart):
-            return [Begin(message, *self.begin(message.provider, message.job, anew=message.reason == "rejoined"))]
+            return [self._needed(message)]
         each = self._known(provider) if isinstance(message, Beat) else self._touched(provider)
         if message.job and each.job and message.job != each.job:
             each.cursor.stale += 1
@@ -187,7 +196,8 @@ class Answer:
         try:
             return self._heard(provider, each, message)
         except Broken as exc:
-            self._lose(each, str(exc))
+            # A job that has ended cannot be restarted.
+            self._lose(each, str(exc), returns=self._resume != "never" and not isinstance(message, End))
             return [Restart(provider, message.job, str(exc))]
         except (Overflow, RemoteProtocolError) as exc:
             reason = f"sent what cannot be read: {exc}"
@@ -344,6 +354,7 @@ class Answer:
         if parts is None:
             return []
         self._apply(provider, each, parts)
+        each.standing.applied(message.counters)
         self._cuts += 1
         applied: list[Instruction] = [Applied(provider, message.job, each.cursor.seq)]
         if self._fold.full and not self._enough:
@@ -381,7 +392,19 @@ class Answer:
             raise Broken(f"{missing} cut{'s' * (missing != 1)} missing at the end")
         each.standing.drained = message.drained
 
-    def _lose(self, each: _Provider, reason: str) -> None:
+    def _lose(self, each: _Provider, reason: str, *, returns: bool = False) -> None:
         self._broken += 1
         each.cursor.broken()
-        each.standing.lose(reason)
+        each.standing.lose(reason, self._clock(), returns=returns)
+
+    def _needed(self, need: NeedStart) -> Begin:
+        """A start is asked for. If a job of it has started before and did not leave, that one broke off."""
+        each = self._known(need.provider)
+        anew = need.reason == "rejoined"
+        if each.standing.began and not anew:
+            if self._resume == "gap":
+                anew = True
+                each.standing.away(self._clock(), self._resume_why)
+            elif self._resume == "inexact":
+                each.standing.note(f"broke off and went on where it was, which may not be exact: {self._resume_why}")
+        return Begin(need, *self.begin(need.provider, need.job, anew=anew), each.cursor.settled)

@@ -22,8 +22,8 @@ LIVE: Final = ("pending", "connecting", "filtering", "running", "stalled")
 ENDED: Final = ("done", "left", "filtered_out", "refused", "unreachable", "failed", "killed", "lost")
 #: A provider in one of these has said all that it had to say.
 COMPLETE: Final = frozenset(("done", "left", "filtered_out"))
-#: What these had contributed stays, and is less than all.
-_CUT_SHORT: Final = ("failed", "killed", "lost")
+#: What these had contributed stays, and is less than all. (A filter may say no when it is asked again after a break.)
+_CUT_SHORT: Final = ("failed", "killed", "lost", "filtered_out")
 
 #: Sentences in ``inexact``: of a thousand providers that each have a gap, the first few tell the story.
 MOST_REASONS: Final = 20
@@ -44,7 +44,11 @@ def iso(at: float | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What was read and emitted, as the provider counts it. Lines that are read again after a break count again."""
+    """What was read and emitted, as the provider counts it.
+
+    Each job counts from 0. A cut says what was counted when it was made, and of a job that breaks off only that counts,
+    since its successor reads again what came after. So lines that are read twice are counted once.
+    """
 
     lines: int = 0
     bytes: int = 0
@@ -154,8 +158,9 @@ class Standing:
     """What is known of one provider so far. Changed by its answer only."""
 
     __slots__ = (
-        "_away_s", "_before", "_gaps", "_gaps_more", "_joined_at", "_lag_s", "_left_at", "_level", "_marks", "_pinned",
-        "_profile", "_reason", "_watermark", "contributed", "counters", "drained", "state",
+        "_applied", "_away_s", "_before", "_gaps", "_gaps_more", "_joined_at", "_lag_s", "_left_at", "_level", "_marks",
+        "_notes", "_pinned", "_profile", "_reason", "_watermark", "began", "contributed", "counters", "drained",
+        "returns", "state",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -164,7 +169,13 @@ class Standing:
         self.contributed = False
         #: It ended because it was asked to, with all its cuts applied.
         self.drained = False
+        #: It is lost for the time being: another job of it may go on.
+        self.returns = False
+        #: A job of it has been started, and none asked for since.
+        self.began = False
         self.counters = Counters()
+        #: What had been counted by the last applied cut of its job; and by the jobs before.
+        self._applied = Counters()
         self._before = Counters()
         self._reason: str | None = None
         self._pinned = False
@@ -178,22 +189,43 @@ class Standing:
         self._away_s = 0.0
         self._gaps: list[str] = []
         self._gaps_more = 0
+        self._notes: list[str] = []
 
     @property
     def over(self) -> bool:
         """Nothing more is due from it."""
-        return self.state in ENDED or self.drained
+        return (self.state in ENDED and not self.returns) or self.drained
 
-    def begun(self) -> None:
-        """A new job of it begins: what an older one had counted stays."""
-        self._before += self.counters
-        self.counters = Counters()
-        self.drained = False
+    def begun(self, *, reads_again: bool) -> None:
+        """A new job of it begins.
+
+        Args:
+            reads_again: it goes on from the last applied cut, so that what the older one counted later does not count.
+        """
+        self._before += self._applied if reads_again else self.counters
+        self.counters = self._applied = Counters()
+        self.drained = self.began = False
         self._pinned = False
 
-    def lose(self, reason: str) -> None:
+    def applied(self, counters: Mapping[str, Any]) -> None:
+        """A cut of it has been, which says what had been counted by then."""
+        self._applied = Counters.of(counters)
+
+    def note(self, text: str) -> None:
+        """Something that makes it inexact, said once however often it happens."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def away(self, now: float, why: str) -> None:
+        """It begins anew after a break, and what came meanwhile is missing."""
+        since = "" if self._left_at is None else f" for {max(0.0, now - self._left_at):.1f} s"
+        reason = f" ({self._reason})" if self._reason and self.state == "lost" else ""
+        self._gap(f"away{since}{reason}, and then begun anew: {why}")
+
+    def lose(self, reason: str, at: float, *, returns: bool = False) -> None:
         """What it said cannot be applied. Whatever the coordinator says of it next, this stands until a new job."""
         self.state, self._reason, self._pinned = "lost", reason, True
+        self._left_at, self.returns = at, returns
 
     def changed(self, message: State, at: float) -> None:
         """The coordinator has seen it change.
@@ -205,13 +237,23 @@ class Standing:
             raise RemoteProtocolError(f"{message.provider} is in an unknown state: {message.state[:40]!r}")
         self._level = message.level or self._level
         self._profile = message.profile or self._profile
+        self.began = self.began or message.state in ("filtering", "running")
         if self._pinned:
+            self.returns = self.returns and (message.again or message.state not in ENDED)
             return
-        self.state, self._reason = message.state, message.reason
+        if self.returns and message.state in ("pending", "connecting"):
+            return  # for another coordinator it is new; here it is still lost
+        reason = message.reason
+        if self.returns and message.state in ("unreachable", "refused"):
+            self.state, reason = "lost", f"{self._reason}; {reason}"
+        else:
+            self.state = message.state
+        self._reason, self.returns = reason, message.again
         if self.state in ("running", "done") and self._joined_at is None:
             self._joined_at = at
-        if self.state == "left":
-            self._left_at = at
+        if self.state in ("left", "lost"):
+            # When it was lost for a time, what becomes of that is no new loss.
+            self._left_at = at if self._left_at is None else self._left_at
         elif self.state == "running" and self._left_at is not None:
             self._away_s += max(0.0, at - self._left_at)
             self._left_at = None
@@ -238,16 +280,19 @@ class Standing:
 
     def gap(self, message: Gap) -> None:
         """Something of it was not read."""
-        if len(self._gaps) >= _MOST_GAPS:
-            self._gaps_more += 1
-            return
         counts = ((message.lines, "lines"), (message.bytes, "bytes"))
         sizes = [f"{number} {what}" for number, what in counts if number is not None]
-        self._gaps.append(f"{message.source}: {message.reason}" + (f" ({', '.join(sizes)})" if sizes else ""))
+        self._gap(f"{message.source}: {message.reason}" + (f" ({', '.join(sizes)})" if sizes else ""))
+
+    def _gap(self, text: str) -> None:
+        if len(self._gaps) >= _MOST_GAPS:
+            self._gaps_more += 1
+        else:
+            self._gaps.append(text)
 
     def gaps(self) -> list[str]:
         """Each gap in a few words."""
-        return self._gaps + ([f"{self._gaps_more} more gaps"] if self._gaps_more else [])
+        return self._notes + self._gaps + ([f"{self._gaps_more} more gaps"] if self._gaps_more else [])
 
     def saved(self) -> dict[str, Any]:
         """All of it as msgpack knows it, for `restored`."""
@@ -266,8 +311,8 @@ class Standing:
                 counts = isinstance(getattr(standing, name), Counters)
                 setattr(standing, name, Counters.of(saved[name]) if counts else saved[name])
         standing.drained = standing._pinned = False
-        if standing.state not in ENDED:
-            standing.state, standing._reason = "pending", None
+        if standing.state not in ENDED or standing.returns:
+            standing.state, standing._reason, standing.returns = "pending", None, False
         return standing
 
     def row(self) -> Row:

@@ -88,6 +88,7 @@ class Cut(Message):
     part: int = 0
     last: bool = False
     content: str
+    counters: dict[str, Any] = field(default_factory=dict)
     payload: bytes = field(default=b"", repr=False)
 
 
@@ -156,7 +157,7 @@ class Fault(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End(Message):
-    """The job is over. ``seq`` is its last cut's."""
+    """The job is over. ``seq`` is its last cut's; ``broken``: its process was ended from outside."""
 
     KIND: ClassVar[int] = frames.END
     epoch: int
@@ -164,6 +165,7 @@ class End(Message):
     state: str
     reason: str | None = None
     drained: bool = False
+    broken: bool = False
     counters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -178,7 +180,10 @@ class Credit(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel(Message):
-    """Stop a job (or with job 0 every job of ``query``): ``drain`` asks for a last cut, ``abort`` does not."""
+    """Stop a job (or with job 0 every job of ``query``): ``drain`` asks for a last cut, ``abort`` does not.
+
+    ``restart`` is of one job: it is aborted, and its provider needs a start again.
+    """
 
     KIND: ClassVar[int] = frames.CANCEL
     mode: str = "drain"
@@ -208,6 +213,8 @@ class Submit(Message):
     title: str = ""
     follow: bool = False
     wait_s: float | None = None
+    resume: str = ""
+    effects: bool = False
     payload: bytes = field(default=b"", repr=False)
 
 
@@ -222,7 +229,7 @@ class Targets(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Message):
-    """A provider's state within a query has changed."""
+    """A provider's state within a query has changed. ``again``: it is `lost`, and may come back."""
 
     KIND: ClassVar[int] = frames.STATE
     query: str
@@ -233,6 +240,7 @@ class State(Message):
     profile: str | None = None
     python: tuple[int, ...] = ()
     at: float = 0.0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

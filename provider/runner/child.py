@@ -180,6 +180,7 @@ class ChildJob:
             self._source = _source(wanted, Told(self._writer))
         moves = self._source.moves if self._source.positioned else None
         self._cuts = Cuts(self._writer, combiner, moves, wanted.every_s)
+        self._cuts.counters = self._counters
         if wanted.lines:
             self._handout = Handout(self._source, self._cuts)
 

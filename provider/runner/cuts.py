@@ -15,7 +15,7 @@ so from then on there is no cut any more: not one value counts twice.
 """
 
 import time
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from provider.runner import frames
 from provider.runner.aggregates import AggregateError, Combiner
@@ -69,6 +69,7 @@ class Cuts:
         "_spilled",
         "_writer",
         "batch",
+        "counters",
         "due",
     )  # fmt: skip
 
@@ -79,6 +80,8 @@ class Cuts:
         self.batch: List[Any] = []
         #: A cut should be made at the next moment at which one may be.
         self.due = False
+        #: What has been counted so far, for cuts with moves: what counts of it when this job breaks off.
+        self.counters: Callable[[], Dict[str, Any]] = dict
         self._broken: Optional[BaseException] = None
         self._writer = writer
         self._combiner = combiner
@@ -182,7 +185,9 @@ class Cuts:
 
     def _send_part(self, content: str, payload: bytes, last: bool = False) -> None:
         last = last or self._moves is None
-        header = {"seq": self._seq + 1, "part": self._part, "last": last, "content": content}
+        header: Dict[str, Any] = {"seq": self._seq + 1, "part": self._part, "last": last, "content": content}
+        if content == "moves":
+            header["counters"] = self.counters()
         self._writer.send(frames.CUT, header, payload)
         self._part = 0 if last else self._part + 1
         self._seq += last

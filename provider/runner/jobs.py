@@ -47,6 +47,10 @@ _MOST_HELD = 256 << 10
 #: A line that is printed without an end is shown after so long.
 _NOTE_S = 1.0
 
+#: Signals by which others end a process: a person, an init, a kernel out of memory. None of our limits sends them but
+#: through `Job.kill`, which says what it is; and a script's own error has others.
+_FROM_OUTSIDE = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
+
 COUNTERS = ("lines", "bytes", "matched", "emitted", "dropped", "parse_errors", "watermark", "lag_s")
 
 
@@ -98,6 +102,8 @@ class Job:
         self._seq = 0
         self._end: Optional[Tuple[str, Optional[str]]] = None
         self._death = ("failed", "")
+        #: The process died of a signal that is nothing of its own.
+        self._from_outside = False
         self._sealed = False
 
     # --- what the loop watches
@@ -308,6 +314,7 @@ class Job:
         if self.feed is not None:
             self.feed.close()
         self._death = _death(status)
+        self._from_outside = os.WIFSIGNALED(status) and os.WTERMSIG(status) in _FROM_OUTSIDE
 
     def settle(self, strays: bool, now: float) -> None:
         """Once nothing is left of a process that is gone, takes in what it wrote, and makes the end."""
@@ -331,6 +338,7 @@ class Job:
             "state": state,
             "reason": reason,
             "drained": self._drained and state == "done",
+            "broken": self._end is None and self._from_outside,
             "counters": self.counters,
         }
 

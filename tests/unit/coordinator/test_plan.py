@@ -179,7 +179,7 @@ def test_a_link_that_breaks_before_the_start_is_tried_again_under_a_new_job() ->
 
 
 def test_a_link_that_breaks_after_the_start_is_lost() -> None:
-    """Nothing restarts a job in this version."""
+    """Where the query does not say that its jobs may go on (`test_plan_resume` has those that do)."""
     plan = running()
     assert reports(plan.handle(LinkLost(5.0, "a", "its runner ended"))) == [("lost", "its runner ended")]
 
@@ -304,28 +304,37 @@ class AnyOrder(RuleBasedStateMachine):
         self.joined: set[str] = set()
         self.left: set[str] = set()
         self.forgotten = False
+        self.resumes = False
+        #: Who is lost for the time being.
+        self.away: set[str] = set()
         self.wake: float | None = None
 
-    @initialize(wait_s=st.one_of(st.none(), st.floats(0.0, 5.0)))
-    def submit(self, wait_s: float | None) -> None:
-        self.happen(QuerySubmitted(self.now, NAMES, wait_s))
+    @initialize(wait_s=st.one_of(st.none(), st.floats(0.0, 5.0)), resumes=st.booleans(), effects=st.booleans())
+    def submit(self, wait_s: float | None, resumes: bool, effects: bool) -> None:
+        self.resumes = resumes
+        self.happen(QuerySubmitted(self.now, NAMES, wait_s, resumes, effects))
 
     def happen(self, event: Event) -> None:
         for instruction in self.plan.handle(event):
             assert not self.forgotten, "nothing follows Forget"
             match instruction:
-                case Report(name, state):
+                case Report(name, state, again=again):
+                    assert not again or (state == "lost" and self.resumes)
                     was = self.ended.pop(name, None)
                     back = state == "pending" and name in self.joined
                     gone = state == "left" and was in ("unreachable", "refused") and name in self.left
                     assert was is None or back or gone, "an ended state changed"
-                    assert self.reported.get(name) != state, "a report that is no change"
+                    assert self.reported.get(name) != state or name in self.away, "a report that is no change"
                     self.reported[name] = state
-                    if state in ENDED:
+                    self.away.discard(name)
+                    if again:
+                        self.away.add(name)
+                    elif state in ENDED:
                         self.ended[name] = state
-                case AskStart(job, name):
+                case AskStart(job, name, reason):
                     assert job not in self.jobs, "a job number was given twice"
-                    assert self.reported[name] == "connecting"
+                    assert (reason == "resumed") == (name in self.away)
+                    assert self.reported[name] == ("lost" if name in self.away else "connecting")
                     self.jobs[job] = name
                 case CancelJob(job):
                     assert job in self.started
@@ -374,12 +383,17 @@ class AnyOrder(RuleBasedStateMachine):
         self.happen(VerdictPassed(self.now, data.draw(st.sampled_from(sorted(self.started))), keep))
 
     @precondition(lambda self: self.started)
-    @rule(data=st.data(), state=st.sampled_from((*sorted(ENDED), "else")), drained=st.booleans())
-    def job_ended(self, data: st.DataObject, state: str, drained: bool) -> None:
+    @rule(
+        data=st.data(),
+        state=st.sampled_from((*sorted(ENDED), "else")),
+        drained=st.booleans(),
+        broken=st.booleans(),
+    )
+    def job_ended(self, data: st.DataObject, state: str, drained: bool, broken: bool) -> None:
         job = data.draw(st.sampled_from(sorted(self.started)))
-        self.happen(JobEnded(self.now, job, state, None, drained))
+        self.happen(JobEnded(self.now, job, state, None, drained, broken))
 
-    @rule(mode=st.sampled_from(("drain", "abort")), job=st.integers(0, 4))
+    @rule(mode=st.sampled_from(("drain", "abort", "restart")), job=st.integers(0, 4))
     def cancel(self, mode: str, job: int) -> None:
         self.happen(CancelAsked(self.now, mode, job))
 

@@ -41,6 +41,9 @@ class Owner:
     def job_ended(self, job: Job, state: str, reason: str | None, drained: bool) -> None:
         self.told.append(("ended", job.number, state, reason, drained))
 
+    def job_broke(self, job: Job, state: str, reason: str | None) -> None:
+        self.told.append(("broke", job.number, state, reason))
+
     def job_noted(self, job: Job, event: str) -> None:
         self.told.append(("noted", job.number, event))
 

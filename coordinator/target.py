@@ -1,0 +1,61 @@
+"""What a query's plan knows of one of its providers.
+
+Knows nothing of when it changes: that is `coordinator.plan`'s business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Target:
+    """What is known of one provider. Only `coordinator.plan.Plan` touches it."""
+
+    name: str
+    state: str = "pending"
+    #: Why the last attempt failed, once one has.
+    failure: str | None = None
+    #: Where the attempt under way is; None between attempts.
+    stage: str | None = None
+    attempts: int = 0
+    #: When its turn to connect came.
+    turn_at: float | None = None
+    #: The wait ended in its first try, which was late: there is no other.
+    last_try: bool = False
+    #: When to try again; None while trying or not at all.
+    retry_at: float | None = None
+    #: The job asked for or running, 0 without one.
+    job: int = 0
+    started: bool = False
+    #: The state that `stalled` hides.
+    before: str = ""
+    level: str | None = None
+    profile: str | None = None
+    python: tuple[int, ...] = ()
+    #: It has ended or was drained: nothing but coming back changes it any more.
+    over: bool = False
+    #: It is asked no more, and its job has been told so; and it has come back before that had answered.
+    leaving: bool = False
+    returning: bool = False
+    #: What a start is asked for: ``ready``, or ``rejoined`` once it has left.
+    reason: str = "ready"
+    started_at: float = 0.0
+    #: Why its job broke off, while it may come back; and by when, None for whenever.
+    broke: str | None = None
+    back_by: float | None = None
+    #: Breaks and deaths in a row that came soon after a start.
+    breaks: int = 0
+    deaths: int = 0
+    #: Its job is being ended: for good, or because another is wanted.
+    ending: bool = False
+    restarting: bool = False
+
+
+def why(target: Target) -> str:
+    """Why a provider has not been reached so far."""
+    if target.failure:
+        return target.failure
+    if target.stage:
+        return f"still {target.stage}"
+    return "still waiting for its turn to connect; --wait gives it more time, --fanout tries more at once"
