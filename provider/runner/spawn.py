@@ -33,6 +33,7 @@ PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "ppc64le": 273, "s390x": 282, "armv7l": 314, "i686": 289, "riscv64": 30}
 _IOPRIO_IDLE = 3 << 13
+_CAP_SYS_NICE = 23
 
 
 class Child(NamedTuple):
@@ -142,12 +143,25 @@ def idle() -> None:
     """Runs only when nobody else wants to: the map, which may take as long as it likes.
 
     Not the filter: it has a deadline on the wall clock, and on a busy host SCHED_IDLE gets a three-hundredth of a core,
-    so that just the hosts that are asked about for being busy would fail.
+    so that just the hosts that are asked about for being busy would fail. And not where SCHED_IDLE cannot be left any
+    more (see hurry): nice 19 alone leaves a seventieth of a core to it, which is enough for a last cut.
     """
     try:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_IDLE if _may_leave_idle() else os.SCHED_BATCH, os.sched_param(0))
     except (OSError, AttributeError):
         pass
+
+
+def _may_leave_idle() -> bool:
+    """Linux takes SCHED_IDLE for a nice of 20: to leave it for 19 takes a privilege, or a limit that allows it."""
+    if resource.getrlimit(resource.RLIMIT_NICE)[0] != 0:  # 1 is nice 19; infinite is negative
+        return True
+    try:
+        with open("/proc/self/status", "rb") as file:
+            privileges = next((int(line.split()[1], 16) for line in file if line.startswith(b"CapEff:")), 0)
+    except (OSError, ValueError):
+        return os.geteuid() == 0
+    return bool(privileges >> _CAP_SYS_NICE & 1)
 
 
 def hurry(pid: int) -> None:
