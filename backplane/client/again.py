@@ -77,9 +77,10 @@ class Own:
         if self._short >= MOST_SHORT:
             raise GoneForGood(f"{MOST_SHORT} private coordinators ended within {LASTING_S:.0f} s each")
         private = await self._stack.enter_async_context(private_coordinator(verbose=self._current.verbose))
-        self._current = private
         self._since = time.monotonic()
+        # Until it is ready its stdout is read here, and afterwards by whoever waits for its end.
+        await private.ready()
+        self._current = private
         self._renewed.set()
         self._renewed = asyncio.Event()
-        await private.ready()
         return Place(private.address)

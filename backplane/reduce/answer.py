@@ -185,7 +185,7 @@ class Answer:
         if isinstance(message, Targets):
             return self._targets(message)
         if isinstance(message, State):
-            self._touched(message.provider).standing.changed(message, message.at or self._clock())
+            self._changed(message)
             return []
         if isinstance(message, NeedStart):
             return [self._needed(message)]
@@ -396,6 +396,12 @@ class Answer:
         self._broken += 1
         each.cursor.broken()
         each.standing.lose(reason, self._clock(), returns=returns)
+
+    def _changed(self, message: State) -> None:
+        each = self._touched(message.provider)
+        each.standing.changed(message, message.at or self._clock())
+        if each.standing.state == "lost" and each.cursor.positions:
+            each.standing.uncount()
 
     def _needed(self, need: NeedStart) -> Begin:
         """A start is asked for. If a job of it has started before and did not leave, that one broke off."""

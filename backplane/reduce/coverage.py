@@ -211,6 +211,10 @@ class Standing:
         """A cut of it has been, which says what had been counted by then."""
         self._applied = Counters.of(counters)
 
+    def uncount(self) -> None:
+        """Its job broke off: what it had counted after its last applied cut is no part of the answer."""
+        self.counters = self._applied
+
     def note(self, text: str) -> None:
         """Something that makes it inexact, said once however often it happens."""
         if text not in self._notes:
@@ -269,6 +273,8 @@ class Standing:
 
     def beat(self, message: Beat) -> None:
         """Its own count."""
+        if self.state == "lost":
+            return  # of a job that is being ended
         self.counters = Counters.of({name: getattr(message, name) for name in (*_COUNTERS, "dropped")})
         self._watermark = message.watermark
         self._lag_s = message.lag_s or 0.0
