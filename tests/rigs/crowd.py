@@ -221,8 +221,10 @@ class Crowd:
         await self._measure()
 
     def _check(self, name: str, final: Mapping[str, Any]) -> None:
-        states = {key: state for key, (state, _) in final["providers"].items()}
-        assert states == {key: "done" if key in self._kept else "filtered_out" for key in self._names}, final
+        wanted = {key: ["done" if key in self._kept else "filtered_out", None] for key in self._names}
+        assert final["providers"].keys() == wanted.keys()
+        wrong = {key: said for key, said in final["providers"].items() if said != wanted[key]}
+        assert not wrong, f"{name}: {len(wrong)} providers, such as {list(wrong.items())[:3]}"
         assert final["complete"] and final["inexact"] == [], final["inexact"]
         assert final["rows"] == self._expected(name), (name, final["rows"][:10])
 

@@ -87,6 +87,8 @@ def test_who_has_waited_enough_runs_the_filter_too() -> None:
     assert of_jobs(made.handle(Decided(11.5, 2, False))) == [Refuse(3)]
     assert made.handle(Decided(11.6, 1, True)) == []
     assert made.handle(Asked(12.0, 4, "k", FAR)) == [Refuse(4)]
+    # Nor does one speak for a filter that it waits for.
+    assert of_jobs(asking(1, 2).handle(Decided(0.0, 2, True))) == []
     assert of_jobs(asking(1, 2).handle(GiveUp(0.0, 2))) == [Proceed(2, kept=False)]
 
 
