@@ -40,6 +40,8 @@ class Body:
         self.setup: List[str] = []
         #: Makes values of a group's key.
         self.keys: Tuple[Callable[[Any], Any], ...] = ()
+        #: Keys may be counted at once, while they are in the processor's cache.
+        self._counts = len(plan.aggregates) == 1 and tuple(plan.aggregates[0]) == ("count", None)
         self._made: Dict[str, str] = {}
         self._lines: List[str] = []
         for name in ("call", "arithmetic", "compared", "textual", "member"):
@@ -49,7 +51,9 @@ class Body:
         self._values = self._taken()
         self._time = self._of_field(plan.window.field) if plan.window else ""
         #: Names that whoever runs the source gives it.
-        self.given = ["SEEN", "FLUSH", "FIND", "K", "V", "ADD"] + ["ADD%d" % i for i in range(len(self._values))]
+        self.given = ["SEEN", "FLUSH", "FIND", "COUNT", "K", "V", "ADD"] + [
+            "ADD%d" % i for i in range(len(self._values))
+        ]
 
     def variable(self, name: str) -> str:
         """The variable that holds a field's bytes."""
@@ -58,15 +62,10 @@ class Body:
     def rows(self, rows: str) -> List[str]:
         """The body for every row of a list."""
         names = [self.variable(name) for name in self._order]
-        if (
-            self._plan.window is None
-            and not self._lines
-            and not self._condition
-            and not self._values
-            and self._key == names[0]
-            and len(names) == 1
-        ):
-            return ["K.extend(%s)" % rows, "kept += len(%s)" % rows]
+        whole = names[0] if len(names) == 1 else "(%s)" % "".join(name + ", " for name in names)
+        idle = not (self._condition or self._values or self._lines or self._plan.window)
+        if idle and self._key == whole:
+            return ["%s(%s)" % ("COUNT" if self._counts else "K.extend", rows), "kept += len(%s)" % rows]
         head = "for %s in %s:" % (", ".join(names), rows)
         return [head] + ["    " + line for line in self.one()]
 
@@ -229,6 +228,9 @@ class Body:
             if key.value[0] == "field":
                 parts.append(self.variable(key.value[1]))
                 makers.append(self._plan.format.convert(key.value[1]))
+            elif self._is_prefix(key.value):
+                parts.append(self._prefixed(key.value))
+                makers.append(self._plan.format.convert(LINE))
             else:
                 parts.append(self._remembered(key.value))
                 makers.append(_same)
@@ -241,6 +243,17 @@ class Body:
             makers.insert(0, _same)
         self.keys = tuple(makers)
         return parts[0] if len(parts) == 1 else "(%s)" % "".join(part + ", " for part in parts)
+
+    def _is_prefix(self, value: Expression) -> bool:
+        """Of a text, to a depth that is a constant: a usual key, and paths are too many to be remembered."""
+        if value[:2] != ["call", "prefix"] or value[2][0] != "field" or not self._is_bytes(value[2][1]):
+            return False
+        return len(value) == 3 or (value[3][0] == "value" and type(value[3][1]) is int and value[3][1] >= 0)
+
+    def _prefixed(self, value: Expression) -> str:
+        depth = 1 if len(value) == 3 else value[3][1]
+        cut = "%s.partition(b'?')[0].split(b'/', %d)[:%d]" % (self._raw(value[2][1]), depth + 1, depth + 1)
+        return "b'/'.join(%s)" % cut
 
     def _remembered(self, value: Expression) -> str:
         """A variable with a computed key, which is computed once for what it is computed of."""

@@ -5,8 +5,9 @@ Python 3.6. The text is what `explain` shows; home imports this module for it.
 
 Theory of operation
 -------------------
-`feed(buffer, start, end)` takes whole records. A record's meaning is `Format.parse` and `expressions.evaluate`; there
-are three ways to it, all of which end in the same lines of source (the body), once for each way:
+`feed(data, start, end)` takes whole records between two places of a block, so that nobody has to copy it. A record's
+meaning is `Format.parse` and `expressions.evaluate`; there are three ways to it, all of which end in the same lines of
+source (the body), once for each way:
 
 rows        All lines of a block by one `re.findall`, which captures what is needed and nothing else. It is believed
             only if it gave as many rows as the block has newlines, and the block holds no byte (a backslash, say)
@@ -21,7 +22,7 @@ made of, and becomes a value once, when the groups are taken (`folding.Groups`).
 """
 
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from provider.runner.bodies import Body
 from provider.runner.expressions import COMPARISONS, Expression, compared, encoded
@@ -35,6 +36,9 @@ _DENSE = 8
 _DENSE_BLOCKS = 64
 #: Kept records are handed on in batches of so many: smaller ones cost a pass each, larger ones memory.
 BATCH = 1 << 15
+
+
+_STRIP = ["if line[-1:] == b'\\r':", "    line = line[:-1]"]
 
 
 class Source(NamedTuple):
@@ -69,7 +73,7 @@ def source(plan: Plan) -> Source:
     if plan.format.start is not None:
         names["START"] = _multiline(plan.format.start)
     if bulk:
-        names["ROWS"] = _compiled(bulk)
+        names["ROWS"], names["ROW"] = _compiled(bulk)
     if literal:
         names["LITERAL"] = literal
     text = _module(plan, body, sorted(names), needed, uses_line, bulk, literal)
@@ -87,13 +91,14 @@ def _condition(plan: Plan) -> Optional[Expression]:
 def _with_line(bulk: Optional[Bulk], needed: List[str]) -> Optional[Bulk]:
     """The line itself as the first capture. It ends where the pattern's newline begins."""
     if bulk is None:
-        return Bulk(r"(.*)\n", (b"\r\n",), (LINE,)) if not needed else None
+        return Bulk(r"(.*)\n", (b"\r",), (LINE,)) if not needed else None
     return Bulk("(" + bulk.pattern[:-2] + r")\n", bulk.guards, (LINE,) + bulk.order)
 
 
-def _compiled(bulk: Bulk) -> Any:
+def _compiled(bulk: Bulk) -> Tuple[Any, Any]:
     # From the beginning of a line only: where a line does not fit, the rest of it must not be taken for one that does.
-    return re.compile(("(?m:^)" + bulk.pattern).encode("utf-8")).findall
+    pattern = re.compile(("(?m:^)" + bulk.pattern).encode("utf-8"))
+    return pattern.findall, pattern.match
 
 
 def _multiline(start: Any) -> Any:
@@ -162,9 +167,10 @@ def _module(
     bulk: Optional[Bulk],
     literal: Optional[bytes],
 ) -> str:
-    lines = ["def feed(buf, start, end):"] + (["    nonlocal dense"] if literal else [])
-    lines += ["    data = bytes(memoryview(buf)[start:end])"]
-    lines += ["    number = end - start - len(data.replace(b'\\n', b''))", "    odd = kept = 0"]
+    lines = ["def feed(data, start, end):"] + (["    nonlocal dense"] if literal else [])
+    # Counting by `count` takes six times as long, before Python 3.13. The edges are parts of lines, and short.
+    lines += ["    number = len(data) - len(data.replace(b'\\n', b'')) - data.count(b'\\n', 0, start)"]
+    lines += ["    number -= data.count(b'\\n', end)", "    odd = kept = 0"]
     if not needed and not uses_line and plan.format.start is None:
         lines += _indented(body.counted("number"), 1)
     else:
@@ -181,37 +187,57 @@ def _ways(
     plan: Plan, body: Body, needed: List[str], uses_line: bool, bulk: Optional[Bulk], literal: Optional[bytes]
 ) -> List[str]:
     lines = []  # type: List[str]
-    test = " and ".join(["data.find(%r) < 0" % guard for guard in (bulk.guards if bulk else _guards(plan))]) or "True"
+    guards = bulk.guards if bulk else _guards(plan)
+    # A carriage return hides no text.
+    plain = _absent(guard for guard in guards if guard != b"\r")
     if bulk or literal:
-        lines += ["clean = %s" % test]
+        lines += ["clean = %s" % (_absent(guards) if bulk else plain)]
     if literal:
-        lines += ["if clean and dense <= 0:"] + _indented(_candidates(body, needed, uses_line), 1)
+        lines += ["if dense <= 0 and %s:" % (plain if bulk else "clean"), "    clean = True"]
+        lines += _indented(_candidates(body, needed, uses_line, bulk), 1)
         lines += ["    if hits * %d > number:" % _DENSE, "        dense = %d" % _DENSE_BLOCKS]
     if bulk:
         lines += ["%s clean:" % ("elif" if literal else "if")]
         if literal:
             lines += ["    dense -= 1"]
-        lines += ["    rows = ROWS(data)", "    if len(rows) != number:", "        clean = False"]
+        lines += ["    rows = ROWS(data, start, end)", "    if len(rows) != number:", "        clean = False"]
         lines += ["    else:"] + _indented(body.rows("rows"), 2)
     else:
         lines += ["else:", "    clean = False"] if literal else ["clean = False"]
     return lines + ["if not clean:"] + _indented(_lines(plan, body, needed, uses_line), 1)
 
 
-def _candidates(body: Body, needed: List[str], uses_line: bool) -> List[str]:
-    lines = ["at = hits = 0", "while True:", "    at = FIND(data, LITERAL, at)", "    if at < 0:"]
-    lines += ["        break", "    hits += 1", "    begin = data.rfind(b'\\n', 0, at) + 1"]
+def _absent(guards: Iterable[bytes]) -> str:
+    return " and ".join("data.find(%r, start, end) < 0" % guard for guard in guards) or "True"
+
+
+def _candidates(body: Body, needed: List[str], uses_line: bool, bulk: Optional[Bulk]) -> List[str]:
+    lines = ["at, hits = start, 0", "while True:", "    at = FIND(data, LITERAL, at, end)", "    if at < 0:"]
+    lines += ["        break", "    hits += 1", "    begin = data.rfind(b'\\n', start, at) + 1 or start"]
     lines += ["    at = data.find(b'\\n', at)", "    line = data[begin:at]"]
-    return lines + _indented(_one(body, needed, uses_line), 1)
+    if not (bulk and needed):
+        return lines + _indented(_STRIP + _one(body, needed, uses_line), 1)
+    # The block's own pattern is the faster one, where what it finds is this very line.
+    lines += [
+        "    found = ROW(data, begin, end)",
+        "    if found is not None and found.end() == at + 1 and data.find(b'\\r', begin, at) < 0:",
+    ]
+    row = ", ".join(body.variable(name) for name in bulk.order) + ", = found.groups(b'')"
+    lines += ["        " + row, "    else:"] + _indented(_STRIP + _parsed(body, needed, uses_line), 2)
+    return lines + _indented(body.one(), 1)
 
 
 def _lines(plan: Plan, body: Body, needed: List[str], uses_line: bool) -> List[str]:
     if plan.format.start is None:
-        lines = ["for line in data[:-1].split(b'\\n'):"]
+        lines = ["for line in data[start:end - 1].split(b'\\n'):"]
     else:
-        lines = ["cuts = [found.start() for found in START(data)]", "if not cuts or cuts[0]:", "    cuts.insert(0, 0)"]
+        lines = [
+            "cuts = [found.start() for found in START(data, start, end)]",
+            "if not cuts or cuts[0] > start:",
+            "    cuts.insert(0, start)",
+        ]
         lines += [
-            "cuts.append(len(data))",
+            "cuts.append(end)",
             "for begin, stop in zip(cuts, cuts[1:]):",
             "    line = data[begin:stop - 1]",
         ]
@@ -224,13 +250,15 @@ def _lines(plan: Plan, body: Body, needed: List[str], uses_line: bool) -> List[s
 
 def _one(body: Body, needed: List[str], uses_line: bool) -> List[str]:
     """One record's row into the body."""
+    return _parsed(body, needed, uses_line) + body.one()
+
+
+def _parsed(body: Body, needed: List[str], uses_line: bool) -> List[str]:
     lines = []  # type: List[str]
     if needed:
         lines += ["row = PARSE(line)", "if row is None:", "    odd += 1", "    SEEN.sample(line)", "    continue"]
         lines += [", ".join(body.variable(name) for name in needed) + ", = row"]
-    if uses_line:
-        lines += [body.variable(LINE) + " = line"]
-    return lines + body.one()
+    return lines + ([body.variable(LINE) + " = line"] if uses_line else [])
 
 
 def _indented(lines: List[str], depth: int) -> List[str]:

@@ -87,10 +87,10 @@ def _part(text: str, separator: str, number: int) -> Optional[str]:
     return parts[number - 1] if 1 <= number <= len(parts) else None
 
 
-def _prefix(text: str, depth: int = 1) -> str:
-    """``/api/list/7?x`` with depth 1 is ``/api``."""
+def _prefix(text: str, depth: int = 1) -> Optional[str]:
+    """``/api/list/7?x`` with depth 1 is ``/api``; null where nothing is left."""
     path = text.partition("?")[0]
-    return "/".join(path.split("/")[: depth + 1])
+    return "/".join(path.split("/")[: max(depth, 0) + 1]) or None
 
 
 def _bucket(value: Any, width: Any) -> Any:

@@ -55,7 +55,7 @@ class Scan:
         self._values: List[List[Any]] = [[] for each in self._valued if each]
         self.feed = self._made()
 
-    def _made(self) -> Callable[[Any, int, int], None]:
+    def _made(self) -> Callable[[bytes, int, int], None]:
         space: Dict[str, Any] = {}
         exec(compile(self.source.text, "logreduce:plan", "exec"), space)
         env = dict(self.source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
@@ -63,9 +63,11 @@ class Scan:
             from provider.runner.locate import finder
 
             env["FIND"] = finder()
+        if self._counts:
+            env["COUNT"] = self._counts[0].update
         env["ADD"] = self._keys.append
         env.update(("ADD%d" % index, values.append) for index, values in enumerate(self._values))
-        made: Callable[[Any, int, int], None] = space["make"](env)
+        made: Callable[[bytes, int, int], None] = space["make"](env)
         return made
 
     def flush(self) -> None:

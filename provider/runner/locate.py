@@ -9,11 +9,11 @@ looking through 10 KB, so once a text has been found near by, the block's next o
 
 from typing import Callable
 
-Find = Callable[[bytes, bytes, int], int]
+Find = Callable[[bytes, bytes, int, int], int]
 
 
 def finder() -> Find:
-    """A function of (block, text, from where on) that gives a place or -1."""
+    """A function of (block, text, from where on, up to where) that gives a place or -1."""
     try:
         import ctypes
 
@@ -23,15 +23,20 @@ def finder() -> Find:
     memmem.restype = ctypes.c_void_p
     memmem.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
 
-    def find(data: bytes, text: bytes, at: int) -> int:
-        # From the block's first byte on only: an address inside of the bytes is not to be had without arithmetic on it.
-        if at == 0 and memmem(data, len(data), text, len(text)) is None:
+    last, found = b"", False
+
+    def find(data: bytes, text: bytes, at: int, end: int) -> int:
+        # All of the block, once: an address inside of the bytes is not to be had without arithmetic on it.
+        nonlocal last, found
+        if data is not last:
+            last, found = data, memmem(data, len(data), text, len(text)) is not None
+        if not found:
             return -1
-        return data.find(text, at)
+        return data.find(text, at, end)
 
     return find
 
 
-def plain(data: bytes, text: bytes, at: int) -> int:
+def plain(data: bytes, text: bytes, at: int, end: int) -> int:
     """The same by the standard library."""
-    return data.find(text, at)
+    return data.find(text, at, end)

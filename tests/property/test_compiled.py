@@ -171,7 +171,9 @@ def test_a_compiled_plan_is_the_plain_loop(name: str, data: st.DataObject) -> No
     log += b"" if log.endswith(b"\n") or not log else b"\n"
     keys = [[key, field(key)] for key in data.draw(st.sampled_from(KEYS[name]))]
     if data.draw(st.booleans()) and name == "combined":
-        keys.append(["prefix", ["call", "prefix", field("path"), text(1)]])
+        keys.append(["prefix", ["call", "prefix", field("user"), text(1)]])
+        keys.append(["two", ["call", "prefix", field("path"), text(2)]])
+        keys.append(["upper", ["call", "upper", field("method")]])
     aggregates: list[Any] = [["count", None]]
     if name in SUMMED and data.draw(st.booleans()):
         aggregates.append(["sum", SUMMED[name]])
@@ -186,7 +188,7 @@ def test_a_compiled_plan_is_the_plain_loop(name: str, data: st.DataObject) -> No
     )
     scan = Scan(plan)
     for block in data.draw(blocks(log, plan.format.start)):
-        scan.feed(bytearray(b"??" + block + b"?"), 2, 2 + len(block))
+        scan.feed(b"?\n" + block + b"?\n?", 2, 2 + len(block))
     taken = scan.take()
     counts, sums, odd = plain(plan, log)
     assert taken[0] == counts

@@ -59,7 +59,7 @@ class Template(Layout):
         return found
 
     def bulk(self, needed: Sequence[str]) -> Optional[Bulk]:
-        guards = [b"\r\n"]
+        guards = [b"\r"]
         if any(part.quoted for part in self._parts):
             # Where there is no backslash a quote is a quote, and the class that runs fastest says all.
             guards.append(b"\\")
@@ -198,7 +198,7 @@ class Separated(Layout):
         # Every column is looked at, so that a record with more or fewer is told apart.
         text = "[^%s\\n]*" % _in_class(self._separator)
         pieces = ["(%s)" % text if name in wanted else text for name in self._names]
-        guards = (b"\r\n",) + ((self._quote.encode("utf-8"),) if self._quote else ())
+        guards = (b"\r",) + ((self._quote.encode("utf-8"),) if self._quote else ())
         order = tuple(name for name in self._names if name in wanted)
         return Bulk(re.escape(self._separator).join(pieces) + r"\n", guards, order)
 

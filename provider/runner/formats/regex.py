@@ -45,7 +45,7 @@ class Pattern(Layout):
         if _BOUND.search(re.sub(r"\\[^1-9AZ]|\[\^", "", self._pattern)):
             return None
         order = tuple(name for name in self._names if name in needed)
-        return Bulk("(?:%s)\\n" % self._pruned(order), (b"\r\n",), order)
+        return Bulk("(?:%s)\\n" % self._pruned(order), (b"\r",), order)
 
     def parser(self, needed: Sequence[str]) -> Parse:
         order = [name for name in self._names if name in needed]

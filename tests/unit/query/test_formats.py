@@ -69,7 +69,7 @@ def scanned(log: bytes, of: dict[str, Any], keys: list[str]) -> tuple[dict[Any, 
         "aggregates": [["count", None]],
     }
     scan = Scan(Plan.of(plan))
-    scan.feed(bytearray(log), 0, len(log))
+    scan.feed(log, 0, len(log))
     return scan.take()[0], scan
 
 
@@ -313,7 +313,7 @@ def test_windows_and_since() -> None:
     start = 1431857100.0
     plan = Plan.of({**COMMON, "window": ["time", 60, 30, 0], "since": start + 4})
     scan = Scan(plan)
-    scan.feed(bytearray(log), 0, len(log))
+    scan.feed(log, 0, len(log))
     assert scan.take()[0] == {start: 2, start + 30: 2}
 
 
@@ -323,7 +323,7 @@ def test_lines_and_columns_without_an_aggregate() -> None:
     base = {**COMMON, "aggregates": [], "where": [">=", ["field", "status"], ["value", 400]]}
     for columns, expected in (([], (log[:-5].decode(),)), ([["p", ["field", "path"]]], ("/a",))):
         scan = Scan(Plan.of({**base, "columns": columns}))
-        scan.feed(bytearray(log), 0, len(log))
+        scan.feed(log, 0, len(log))
         assert scan.rows() == [expected]
 
 
