@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
 from backplane.reduce.coverage import Counters, Standing, coverage
@@ -26,6 +27,12 @@ from backplane.reduce.snapshot import Snapshot
 from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
 from backplane.wire.messages import Beat, Cut, End, Gap, Message, NeedStart, Open, State, Targets
+
+#: Why a provider was dropped that had not been started when the limit of rows was reached. It stays ``unreachable``:
+#: nobody got there, and the answer is not complete without it.
+NOT_ASKED: Final = "not asked: the limit was reached first"
+#: How a coordinator begins the reason of one that a drain met before it had started.
+_DROPPED: Final = "cancelled before it had started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,9 +406,15 @@ class Answer:
 
     def _changed(self, message: State) -> None:
         each = self._touched(message.provider)
-        each.standing.changed(message, message.at or self._clock())
+        each.standing.changed(self._named(message), message.at or self._clock())
         if each.standing.state == "lost" and each.cursor.positions:
             each.standing.uncount()
+
+    def _named(self, message: State) -> State:
+        """The state; of one that was dropped because there was enough already, without the look of a failure."""
+        if self._enough and message.state == "unreachable" and str(message.reason).startswith(_DROPPED):
+            return replace(message, reason=NOT_ASKED)
+        return message
 
     def _needed(self, need: NeedStart) -> Begin:
         """A start is asked for. If a job of it has started before and did not leave, that one broke off."""

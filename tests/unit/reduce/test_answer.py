@@ -312,6 +312,17 @@ def test_a_stream_that_is_full_says_so_once() -> None:
     assert answer.snapshot().inexact == ("only the first 2 rows are shown, the limit was reached",)
 
 
+def test_who_is_dropped_because_the_limit_was_reached_is_not_said_to_fail() -> None:
+    """Before the limit a provider that could not be started is what its reason says; after it, it was not asked."""
+    dropped = "cancelled before it had started; still waiting for its turn to connect"
+    answer = asked(folds.StreamFold(limit=1))
+    told(answer, state("unreachable", "web2", dropped), values("a", "b"), state("unreachable", "web3", dropped))
+    told(answer, state("unreachable", "web4", "its name does not resolve"))
+    assert reason(answer, "web2") == ("unreachable", dropped)
+    assert reason(answer, "web3") == ("unreachable", "not asked: the limit was reached first")
+    assert reason(answer, "web4") == ("unreachable", "its name does not resolve")
+
+
 def test_a_failing_reduce_ends_the_query() -> None:
     """It is not its provider's fault, and not swallowed."""
     answer = asked(folds.FunctionFold(lambda a, b: a // 0))
