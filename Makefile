@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 CODE := backplane coordinator provider tests requirements
 
-#: What the demo is asked for, as in `make demo ARGS='--providers 5 --for 10s'`.
+#: What the demo and the benchmarks are asked for, as in `make demo ARGS='--providers 5 --for 10s'`.
 ARGS ?=
 #: More options for pytest.
 AGAIN ?=
@@ -29,10 +29,10 @@ test: setup ## everything: check, tests with Linux-only calls hidden, all tests
 
 check: lint format types layers oldest spelling project payload ## linters, types, layers, and the payload's size
 
-bench: setup ## the benchmarks, each a median of pairs with its spread
+bench: setup ## the benchmarks, each a median of pairs with its spread (ARGS=--quick tries them)
 	@for each in tests/bench/bench_*.py; do \
 	    [ -e "$$each" ] || { echo "no benchmark in tests/bench"; exit 1; }; \
-	    $(PYTHON) -m "tests.bench.$$(basename "$$each" .py)" || exit; \
+	    $(PYTHON) -m "tests.bench.$$(basename "$$each" .py)" $(ARGS) || exit; \
 	done
 
 wheel: setup ## build the wheel into dist/

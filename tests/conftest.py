@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -23,6 +25,7 @@ PORTABLE = Path(__file__).with_name("rigs") / "portable"
 DATA = ROOT.parent / "shared" / "data"
 #: What a closed loop, a killed child or a context of ZeroMQ's may take until it is gone.
 GIVE_BACK_S = 5.0
+PLACES = pytest.StashKey[Path]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Whoever is started in the background by a shell ignores Ctrl-C, and so would every program that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whatever a test or its children keep, or find configured, is not what the user who runs them keeps. Not below
+    # pytest's own directory: a socket's path has a hundred characters.
+    own = tempfile.mkdtemp(prefix="lr-")
+    config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
+    config.stash[PLACES] = Path(own)
+    os.environ.update(_places(Path(own, "shared")))
+    os.environ.pop("LOGREDUCE_COORDINATOR", None)
     if config.getoption("--hide-linux"):
         # An audit hook and deleted names cannot be taken back: this process stays so until it ends.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PORTABLE), os.environ.get("PYTHONPATH"))))
@@ -59,6 +69,24 @@ def _has_sshd() -> bool:
 
 
 FAILED = pytest.StashKey[bool]()
+
+
+def _places(directory: Path) -> dict[str, str]:
+    """The variables that say where state, configuration and the coordinator's socket lie; the directories are there."""
+    places = {f"XDG_{name}": directory / name.lower() for name in ("STATE_HOME", "CONFIG_HOME", "RUNTIME_DIR")}
+    for place in places.values():
+        place.mkdir(mode=0o700, parents=True)
+    return {name: str(place) for name, place in places.items()}
+
+
+@pytest.fixture(autouse=True)
+def own_places(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """State, configuration and sockets of this test's own, for it and for all that it starts."""
+    place = Path(tempfile.mkdtemp(dir=request.config.stash[PLACES]))
+    for name, value in _places(place).items():
+        monkeypatch.setenv(name, value)
+    yield
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,6 +27,7 @@ from tests.rigs.sshd import SSHD, SshdFarm
 
 #: Hosts, and how many pairs of runs: 500 take half a minute a run.
 SIZES: Final = ((100, 3), (500, 1))
+QUICK: Final = 20
 #: What is aimed at, ours over theirs.
 AIMS: Final = {"wall": 0.80, "cpu": 0.35, "memory": 0.50, "first answer": 0.6, "warm": 0.2, "KB a provider": 50.0}
 QUERY: Final = '''"""One a host."""
@@ -159,10 +160,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_fanout")
     parser.add_argument("--pairs", type=int, help="for each size, instead of 3 at 100 hosts and 1 at 500")
     parser.add_argument("--hosts", type=int, help="this size alone")
+    parser.add_argument("--quick", action="store_true", help=f"one pair at {QUICK} hosts: a trial, no figure")
     options = parser.parse_args()
     if SSHD is None:
         sys.exit("OpenSSH's sshd is not on this machine")
     sizes = [(hosts, pairs) for hosts, pairs in SIZES if options.hosts in (None, hosts)] or [(options.hosts, 3)]
+    if options.quick:
+        sizes = [(options.hosts or QUICK, 1)]
     for hosts, pairs in sizes:
         with tempfile.TemporaryDirectory() as directory, SshdFarm(Path(directory) / "farm", hosts) as farm:
             query = Path(directory) / "one.py"

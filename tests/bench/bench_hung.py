@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench.bench_fanout import QUERY
-from tests.bench.pairs import PAIRS, Spread
+from tests.bench.pairs import Spread, add_pairs
 from tests.bench.trees import took
 from tests.rigs.program import ARGV, reach
 from tests.rigs.sshd import SSHD, Knobs, SshdFarm
@@ -51,7 +51,7 @@ def _has_all(line: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_hung")
-    parser.add_argument("--pairs", type=int, default=PAIRS)
+    add_pairs(parser)
     pairs = parser.parse_args().pairs
     if SSHD is None:
         sys.exit("OpenSSH's sshd is not on this machine")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.bench.bench_fanout import QUERY
-from tests.bench.pairs import PAIRS, Spread
+from tests.bench.pairs import Spread, add_pairs
 from tests.bench.trees import cpu_s, took
 from tests.rigs.program import ARGV, reach
 from tests.rigs.sshd import SSHD, SshdFarm
@@ -46,7 +46,7 @@ def _measured(query: Path, options: Sequence[str], spent_s: Callable[[], float])
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_resident")
-    parser.add_argument("--pairs", type=int, default=PAIRS)
+    add_pairs(parser)
     pairs = parser.parse_args().pairs
     if SSHD is None:
         sys.exit("OpenSSH's sshd is not on this machine")

@@ -13,6 +13,7 @@ import subprocess
 
 from provider import ship
 from provider.runner import frames
+from tests.bench.pairs import add_pairs
 from tests.rigs.pythons import at_hand
 
 BUDGET_MS = 40.0
@@ -47,7 +48,7 @@ def to_hello(python: str) -> float:
 def main() -> None:
     """Prints a line for each Python at hand."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pairs", type=int, default=15)
+    add_pairs(parser, 15)
     pairs = parser.parse_args().pairs
     print(
         f"CPU ms over a bare python3 -IS until HELLO, median of {pairs} pairs (least to most), budget {BUDGET_MS:.0f}"

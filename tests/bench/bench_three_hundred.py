@@ -19,6 +19,7 @@ from tests.rigs.sshd import SSHD
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_three_hundred")
     parser.add_argument("--providers", type=int, default=300)
+    parser.add_argument("--quick", dest="providers", action="store_const", const=60, help="a trial, no figure")
     options = parser.parse_args()
     if SSHD is None:
         sys.exit("OpenSSH's sshd is not on this machine")

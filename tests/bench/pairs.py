@@ -200,6 +200,12 @@ def _ratio(spread: Spread) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=Path(sys.argv[0]).stem)
-    parser.add_argument("--pairs", type=int, default=PAIRS)
+    add_pairs(parser)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
+
+
+def add_pairs(parser: argparse.ArgumentParser, default: int | None = PAIRS) -> None:
+    """The options that every benchmark has: how many pairs, or one alone to see whether it runs at all."""
+    parser.add_argument("--pairs", type=int, default=default, help="how many pairs of runs")
+    parser.add_argument("--quick", dest="pairs", action="store_const", const=1, help="one pair: a trial, no figure")
