@@ -32,6 +32,7 @@ CLIENTS: Final = 3
 LINES: Final = 40
 #: On any machine; only what hangs takes this long.
 DEADLINE_S: Final = 600.0
+PATIENT_S: Final = 120.0
 #: Bounds of the coordinator's process, wide: Python and its libraries, and for each provider a connection with its
 #: buffers; a descriptor for each, and those of clients, log and event loop.
 MOST_MB: Final = 160.0
@@ -182,7 +183,9 @@ class Crowd:
             }
             for n, name in enumerate(self._names)
         ]
-        reach = {"known_hosts": str(self._farm.known_hosts), "allow_root": os.getuid() == 0}
+        # The crowd's own machine is the client's too: its logins take as long as it has other things to do.
+        patient = {"connect_s": PATIENT_S, "login_s": PATIENT_S}
+        reach = {"known_hosts": str(self._farm.known_hosts), "allow_root": os.getuid() == 0} | patient
         (self._directory / "inventory.json").write_text(json.dumps({"entries": entries, "reach": reach}))
 
     @contextlib.asynccontextmanager
