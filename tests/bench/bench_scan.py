@@ -1,6 +1,6 @@
 """The compiled scan alone, beside what people use for the same: grep, ripgrep, mawk, perl, DuckDB.
 
-``--size MB`` sets the size of the log (1,000 by default), which is written to a temporary folder and deleted at the end.
+``--size MB`` sets the size of the log (1,000 by default), written to a temporary folder and deleted at the end.
 What is not installed is left out, and said to be.
 """
 
