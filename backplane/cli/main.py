@@ -47,6 +47,7 @@ VERBS: dict[str, Verb] = {
             "logreduce run ./errors.py access.log",
             "logreduce run ./errors.py -w 'web[01-20]' /var/log/nginx/access.log --follow",
             "logreduce run http-status -i hosts.json -a --by-host -o json",
+            "logreduce run http-status -i hosts.json -a --follow --name status --detach",
         ),
         asks=True,
         begins=True,
@@ -67,11 +68,16 @@ VERBS: dict[str, Verb] = {
         "backplane.cli.ps",
         ("logreduce ps", "logreduce ps --story 1f2e3d4c5b6a web01"),
     ),
-    "attach": Verb("show a detached query's snapshots"),
+    "attach": Verb(
+        "show a named query's snapshots",
+        "backplane.cli.attach",
+        ("logreduce attach errors", "logreduce attach errors -o jsonl --every 10s"),
+        asks=True,
+    ),
     "cancel": Verb(
         "end running queries", "backplane.cli.cancel", ("logreduce cancel 1f2e", "logreduce cancel --all --abort")
     ),
-    "rm": Verb("remove a named query and its state"),
+    "rm": Verb("remove a named query and its state", "backplane.cli.rm", ("logreduce rm errors",)),
     "queries": Verb("list, show, sign and verify the library"),
     "providers": Verb(
         "keep the table of providers",

@@ -19,6 +19,7 @@ from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
     from backplane.client.begun import Begun
+    from backplane.client.named.running import Running
     from backplane.client.place import Place
     from backplane.client.private import Private
     from backplane.client.question import QueryQuestion
@@ -29,8 +30,6 @@ _LATER = (
     ("until", "--until"),
     ("rotated", "--rotated"),
     ("window", "--window"),
-    ("named", "--name"),
-    ("detach", "--detach"),
 )
 
 
@@ -41,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     naming.add_query(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="start at the end, and go on as the logs grow")
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="end after this time")
+    parser.add_argument(
+        "--name", dest="named", metavar="NAME", help="keep question and answer by this name, and go on from there"
+    )
+    parser.add_argument("--detach", action="store_true", help="in a process of its own, which `attach` shows")
     for name, option in _LATER:
         parser.add_argument(option, dest=name, nargs="?", const=True, help=argparse.SUPPRESS)
     shown.add_arguments(parser)
@@ -53,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
     for name, option in _LATER:
         if getattr(args, name):
             raise UsageError(f"{option} is not in this version")
+    if args.named is not None or args.detach:
+        from backplane.cli import named
+
+        return named.run(args)
     selection = targets.selection(args)
     question = load_question(args, selection)
     planned = plan(args, question)
@@ -73,6 +80,8 @@ class Plan:
     verbose: bool
     #: The private coordinator, where none was found; None begins one.
     begun: Begun | None
+    #: What keeps a named query; None for one that ends with this process.
+    named: Running | None = None
 
 
 def plan(args: argparse.Namespace, question: Question) -> Plan:
@@ -149,14 +158,22 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         on_note=show.note,
         on_fault=show.fault,
         on_break=show.say if plan.verbose else None,
+        on_notice=show.say,
     )
     entries = [provider.to_wire() for provider in selection.providers]
     async with open_session(where, show.say) as session:
         for notice in (await selection.chosen(session))[1]:
             show.say(notice)
-        run = session.ask(question, entries, selection.reach, options, selection.select)
-        with Interrupts(run.drain, show.say, show.out), show:
-            async for snapshot in run.snapshots():
-                show.snapshot(snapshot)
+        named = plan.named
+        store = named.store if named else None
+        run = session.ask(question, entries, selection.reach, options, selection.select, store)
+        async with named.shown(run) if named else contextlib.nullcontext():
+            with Interrupts(named.stopping(run) if named else run.drain, show.say, show.out), show:
+                async for snapshot in run.snapshots():
+                    show.snapshot(snapshot)
+                    if named:
+                        await named.saw(snapshot)
         await session.release(run)
+        if named:
+            await named.over()
     return show.status

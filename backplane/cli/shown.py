@@ -28,8 +28,7 @@ _STREAM_EVERY_S = 0.2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the output options."""
     group = parser.add_argument_group("output")
-    group.add_argument("--every", type=seconds, default=2.0, metavar="TIME", help="a snapshot so often")
-    group.add_argument("-o", "--output", choices=("table", "json", "jsonl", "csv"), help="form of the answer")
+    add_showing(group)
     group.add_argument("--by-host", action="store_true", help="split every row by host")
     group.add_argument(
         "--limit",
@@ -38,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROWS[,SIZE]",
         help="most of a query without a reduce (10000,10MB)",
     )
+
+
+def add_showing(group: argparse._ArgumentGroup) -> None:
+    """Those of them that do not change what is asked."""
+    group.add_argument("--every", type=seconds, default=2.0, metavar="TIME", help="a snapshot so often")
+    group.add_argument("-o", "--output", choices=("table", "json", "jsonl", "csv"), help="form of the answer")
     group.add_argument("--coverage", choices=("full",), help="name every provider in every snapshot, not the last only")
     group.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
     group.add_argument("-v", "--verbose", action="store_true", help="every traceback, and the coordinator's log")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backplane.client.credit import Fragments, Window
 from backplane.client.feeding import Feeder
@@ -37,6 +37,16 @@ from backplane.wire.messages import (
 )
 from provider.runner import frames
 
+if TYPE_CHECKING:
+    from backplane.client.keeping import Keeper
+    from backplane.client.store.database import Store
+
+
+#: A named query that goes on asks everybody again but those in these states: they said all that they had to say.
+_OVER: Final = frozenset(ENDED) - {"lost", "unreachable"}
+#: A following one looks again at whom a filter had left out, and at who had left.
+_FOLLOWED_OVER: Final = _OVER - {"left", "filtered_out"}
+
 
 #: What a coordinator is told of that, which need not know what it costs the answer.
 _RESUME: Final = {"exact": "exact", "inexact": "gap", "gap": "gap", "never": ""}
@@ -53,8 +63,10 @@ class Run:
         send: Callable[[Message], None],
         retire: Callable[[int], None],
         tasks: asyncio.TaskGroup,
+        store: Store | None = None,
     ) -> None:
         self.query_id = query_id
+        self._store = store
         self._question = question
         self._options = options
         self._send = send
@@ -105,10 +117,31 @@ class Run:
             coverage_full=self._options.coverage_full,
             resume=self._question.work.resume,
             resume_why=self._question.work.resume_why,
+            durable=self._store is not None,
         )
-        self._reducing = Reducing(answer, self._outcome, self._failed)
+        keeper = self._kept(answer, self._store) if self._store else None
+        self._reducing = Reducing(answer, self._outcome, self._failed, keeper)
         self._asking = {"entries": list(providers), "select": select, "reach": dict(reach)}
-        self._submit()
+        if select is None and self._names and not set(self._names) - self._over:
+            self._finished.set()  # all had come to an end when the client of before stopped
+        elif self._started and self._question.work.effects:
+            self._tasks.create_task(self._again_later(self._breaks))
+        else:
+            self._submit()
+
+    def _kept(self, answer: Answer, store: Store) -> Keeper:
+        """The answer as it was when a client of before stopped; nothing is in a new store."""
+        from backplane.client.keeping import Keeper
+
+        answer.place(store.places, store.facts.get("seq", 0), store.facts.get("at", 0.0))
+        over = _FOLLOWED_OVER if self._question.endless else _OVER
+        if self._question.work.resume == "never":
+            over |= {"lost"}
+        self._over = {name for name, state in answer.ended().items() if state in over}
+        answer.again(self._over)
+        # If that client was killed, its jobs may live for a lease yet.
+        self._started = {place.name for place in store.places if place.cursor.epoch} - self._over
+        return Keeper(answer, store)
 
     def _submit(self) -> None:
         """Ask for all who have not ended."""
@@ -131,6 +164,14 @@ class Run:
         """The reducer's thread; for its statistics."""
         assert self._reducing is not None, "submitted first"
         return self._reducing
+
+    async def snapshot(self) -> Snapshot:
+        """The answer as it is now, beside those of `snapshots`.
+
+        Raises:
+            LogReduceError: the user's reduce failed, or the run is over.
+        """
+        return await self.reducing.snapshot(final=False)
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """A snapshot every interval (none if ``every_s`` is None), then the final one.
@@ -176,6 +217,10 @@ class Run:
         self._draining = True
         self._send(Cancel(query=self.query_id, mode="drain"))
         self._tasks.create_task(self._drained())
+
+    def stop(self) -> None:
+        """Finish at once, with what has been applied."""
+        self._finished.set()
 
     async def _drained(self) -> None:
         """What has not been started by now never is, and the coordinator says so; what has, ends."""
@@ -390,6 +435,8 @@ class Run:
 
     def _outcome(self, outcome: Outcome) -> None:
         """In the loop: the reducer's thread has applied something."""
+        if outcome.notice and self._options.on_notice:
+            self._options.on_notice(outcome.notice)
         for instruction in outcome.instructions:
             self._obey(instruction)
         if outcome.room:

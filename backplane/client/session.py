@@ -19,7 +19,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backplane.client.again import Again, Elsewhere, GoneForGood, Own
 from backplane.client.place import Place
@@ -32,6 +32,9 @@ from backplane.wire.errors import NoCoordinator, RemoteProtocolError, UsageError
 from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, NeedStart, State, Targets, Told
 from backplane.wire.zmq import Dealer
 from provider.runner import frames
+
+if TYPE_CHECKING:
+    from backplane.client.store.database import Store
 
 #: How long a coordinator may take to come back: a daemon that is restarted with its host's load does in seconds.
 ATTACH_S: Final = 30.0
@@ -70,6 +73,7 @@ class Session:
         reach: Mapping[str, Any],
         options: Options,
         select: Mapping[str, Any] | None = None,
+        store: Store | None = None,
     ) -> Run:
         """Submit a query.
 
@@ -79,13 +83,15 @@ class Session:
             reach: options for reaching all of them (docs/reference/frames.md, submit).
             options: rhythm and limits of this run.
             select: whom of the coordinator's table, united with ``providers`` (frames.md, select); None: them alone.
+            store: keeps a named query's answer; it goes on from what is in there. Its owner closes it after the run.
 
         Raises:
             NoCoordinator: the session is broken.
+            StoreError: the store cannot be read.
         """
         if self._lost:
             raise NoCoordinator(self._lost)
-        run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._retired, self._tasks)
+        run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._retired, self._tasks, store)
         self._runs[run.query_id] = run
         run.submit(providers, reach, select)
         return run

@@ -89,6 +89,7 @@ class Options:
         on_note: called with (provider, text) for what scripts print.
         on_fault: called with (provider, fault).
         on_break: called with sentences about jobs that broke off or went on.
+        on_notice: called with a sentence about the client itself.
     """
 
     every_s: float | None = None
@@ -100,3 +101,4 @@ class Options:
     on_note: Callable[[str, str], None] | None = None
     on_fault: Callable[[str, Any], None] | None = None
     on_break: Callable[[str], None] | None = None
+    on_notice: Callable[[str], None] | None = None

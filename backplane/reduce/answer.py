@@ -13,7 +13,7 @@ A durable answer keeps a journal of what was applied since `Answer.changes` was 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -252,34 +252,47 @@ class Answer:
         """All values that were ever applied, in as few pieces as the fold can say them."""
         return self._fold.saved()
 
-    def places(self) -> tuple[Place, ...]:
-        """Where everybody stands who was ever heard of."""
-        return tuple(self._place(name) for name in self._providers)
+    @property
+    def seq(self) -> int:
+        """The last snapshot's number."""
+        return self._seq
 
-    def restore(self, places: Iterable[Place], pieces: Iterable[Saved], seq: int = 0) -> None:
-        """Be as the answer was of which these were stored. Before anything is handled.
+    def place(self, places: Iterable[Place], seq: int, at: float, *, over: bool = False) -> None:
+        """Put everybody where they stood when these were stored. Before anything is handled.
 
         Args:
-            seq: of its last snapshot.
-
-        Raises:
-            RemoteProtocolError: a piece is none.
-            ReduceFault: the user's ``load`` failed.
+            seq: the last snapshot's number then.
+            at: when that was.
+            over: nothing will be: this is for a last look.
         """
         self._seq = seq
         for place in places:
             each = self._known(place.name)
             each.cursor.restore(place.cursor)
-            each.standing = Standing.restored(place.standing)
+            each.standing = Standing.restored(place.standing, over=over)
+            if each.cursor.epoch and not over:
+                each.standing.interrupted(at, None if self._resume != "never" else self._resume_why)
             self._restored.add(place.name)
+
+    def refill(self, pieces: Iterable[Saved]) -> None:
+        """Take the values that were stored with these places. Before anything is handled.
+
+        Raises:
+            RemoteProtocolError: a piece is none.
+            ReduceFault: the user's ``load`` failed.
+        """
         for piece in pieces:
             self._fold.restore(piece)
 
-    def again(self, over: Iterable[str]) -> None:
+    def again(self, over: Container[str]) -> None:
         """A restored answer goes on: whoever is not among these is asked again."""
-        stay = set(over)
-        for name in self._restored - stay:
-            self._touched(name).standing.again()
+        for name in self._restored:
+            if name not in over:
+                self._touched(name).standing.again()
+
+    def ended(self) -> dict[str, str]:
+        """Who has come to an end, and in which state."""
+        return {name: each.standing.state for name, each in self._providers.items() if each.standing.over}
 
     def settle(self) -> None:
         """Nobody is asked any more: the targets are those that are known."""

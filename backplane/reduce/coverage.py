@@ -262,6 +262,22 @@ class Standing:
             self._away_s += max(0.0, at - self._left_at)
             self._left_at = None
 
+    def interrupted(self, at: float, why_not: str | None) -> None:
+        """Its client stopped at that time while a job of it ran, unless it had come to an end.
+
+        Args:
+            why_not: why it cannot be run again, one clause; None if it can.
+        """
+        if self.state in ENDED:
+            return
+        self.began = True
+        self._left_at = at if self._left_at is None else self._left_at
+        if why_not is not None:
+            self.state, self._reason = (
+                "lost",
+                f"the client stopped before it was done, and it is not run twice: {why_not}",
+            )
+
     def again(self) -> None:
         """It is asked again, by a client that knows it from before."""
         self.state, self._reason = "pending", None
@@ -306,8 +322,10 @@ class Standing:
         return {name: _said_of(value) if isinstance(value, Counters) else value for name, value in said.items()}
 
     @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Standing:
+    def restored(cls, saved: Mapping[str, Any], *, over: bool = False) -> Standing:
         """What `saved` gave: its last job is over, and where it had not come to an end it is `pending` again.
+
+        With ``over`` it is as it was.
 
         What a newer version had stored beside is ignored, and what an older one did not know begins anew.
         """
@@ -316,6 +334,8 @@ class Standing:
             if name in saved:
                 counts = isinstance(getattr(standing, name), Counters)
                 setattr(standing, name, Counters.of(saved[name]) if counts else saved[name])
+        if over:
+            return standing
         standing.drained = standing._pinned = False
         if standing.state not in ENDED or standing.returns:
             standing.state, standing._reason, standing.returns = "pending", None, False

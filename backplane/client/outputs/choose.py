@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from backplane.client.outputs.base import Output, Size
 from backplane.client.outputs.csv_ import Csv
 from backplane.client.outputs.json_ import Json, JsonLines
+from backplane.client.outputs.nothing import NothingOutput
 from backplane.client.outputs.table import LiveTable, PlainTable
 from backplane.client.outputs.text import Text
 from backplane.wire.errors import UsageError
@@ -30,7 +31,8 @@ def make(
     """An output.
 
     Args:
-        name: one of `FORMATS`; None for the one that fits: a table, or lines for a query that streams.
+        name: one of `FORMATS`; None for the one that fits: a table, or lines for a query that streams; ``none`` for one
+            that nobody looks at.
         out: where data goes.
         isatty: ``out`` is a terminal.
         size: its columns and lines.
@@ -41,6 +43,8 @@ def make(
     Raises:
         UsageError: there is no such format.
     """
+    if name == "none":
+        return NothingOutput()
     if name is None and streams:
         return Text(out, isatty=isatty)
     if name == "json":

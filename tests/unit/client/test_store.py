@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from backplane.client.store import database
 from backplane.client.store.database import Store
 from backplane.client.store.directory import Directory, directory, known
 from backplane.client.store.faults import Damaged, Newer, StoreError, Unwritable
@@ -83,7 +82,7 @@ def test_a_commit_in_doubt_counts_once(kept: Directory, monkeypatch: pytest.Monk
     """It failed; whether it is there is found out, and then it is there once."""
 
     class Failing(sqlite3.Connection):
-        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:  # type: ignore[override]
+        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
             if sql == "COMMIT" and armed:
                 armed.clear()
                 super().execute("COMMIT" if reaches else "ROLLBACK")
@@ -94,7 +93,7 @@ def test_a_commit_in_doubt_counts_once(kept: Directory, monkeypatch: pytest.Monk
 
     armed: list[bool] = []
     connect = sqlite3.connect
-    monkeypatch.setattr(database.sqlite3, "connect", lambda *a, **k: connect(*a, factory=Failing, **k))
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Failing, **k))
     with Store(kept) as store:
         store.commit(Changes((piece("a"),)))
         armed.append(True)
