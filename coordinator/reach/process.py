@@ -108,7 +108,8 @@ class ProcessChannel(asyncio.SubprocessProtocol):
         self._transport = cast(asyncio.SubprocessTransport, transport)
         self._stdin = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
         if (set_size := getattr(fcntl, "F_SETPIPE_SZ", None)) and (stdout := self._transport.get_pipe_transport(1)):
-            with contextlib.suppress(OSError):  # not on macOS, and not for a user with many pipes
+            # Not on macOS, not for a user with many pipes; and a child may have ended already.
+            with contextlib.suppress(OSError, ValueError):
                 fcntl.fcntl(stdout.get_extra_info("pipe").fileno(), set_size, PIPE_BYTES)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:

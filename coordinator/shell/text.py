@@ -294,7 +294,7 @@ if [ -e {path} ]; then lr_path={path}
 {_ADD}
 else
 lr_any=
-for lr_path in {_pattern(source)}; do
+for lr_path in {pattern(source)}; do
   [ -e "$lr_path" ] || [ -h "$lr_path" ] || continue
   lr_any=1
 {_ADD}
@@ -308,7 +308,8 @@ def _path(source: str) -> str:
     return '"$HOME"/' + _quoted(source[2:]) if source.startswith("~/") else _quoted(source)
 
 
-def _pattern(source: str) -> str:
+def pattern(source: str) -> str:
+    """A path or glob as a word of a shell, which expands it."""
     home, rest = ('"$HOME"/', source[2:]) if source.startswith("~/") else ("", source)
     return home + "".join(part if n % 2 else _quoted(part) if part else "" for n, part in enumerate(_MAGIC.split(rest)))
 

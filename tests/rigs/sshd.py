@@ -40,6 +40,11 @@ _SUDO: Final = {
     "allows": '#!/bin/sh\n[ "$1 $2" = "-n --" ] || exit 9\nshift 2\nSUDO_USER=rig exec "$@"\n',
     "asks": "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n",
 }
+#: What a host has that has a shell and no Python.
+TOOLS: Final = (
+    *("awk", "bash", "cat", "date", "env", "grep", "head", "id", "ls", "nice"),
+    *("perl", "sh", "sleep", "tail", "tee", "uname", "wc"),
+)
 #: sshd asks to be started by its absolute path: it executes itself again for each connection.
 SSHD: Final = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin")
 
@@ -52,7 +57,8 @@ class Knobs:
         kind: ``sshd``; ``refused`` has nobody on its port; the others never come to a login: a ``black hole`` is no
             connection, ``mute`` one without an answer, a ``tarpit`` talks without end.
         host_key: what the farm's known_hosts says of it: its ``right`` key, a ``wrong`` one, or nothing (``unknown``).
-        python: ``system``: what a login finds; ``none``: no Python on PATH; a path: that interpreter as ``python3``.
+        python: ``system``: what a login finds; ``none``: nothing at all on PATH; ``shell``: `TOOLS` and no Python;
+            a path: that interpreter as ``python3``.
         sudo: ``system``, or one that ``allows`` everything without a password, or one that ``asks`` for it.
         authorized: False refuses the farm's identity.
         frozen: stopped before the first connection.
@@ -238,7 +244,11 @@ class SshdFarm:
         if site.knobs.python == "system":
             lines.append(f'PATH={shlex.quote(str(bin_directory))}:"$PATH"')
         else:
-            if site.knobs.python != "none":
+            if site.knobs.python == "shell":
+                for name, path in ((name, shutil.which(name)) for name in TOOLS):
+                    if path:
+                        (bin_directory / name).symlink_to(path)
+            elif site.knobs.python != "none":
                 (bin_directory / "python3").symlink_to(site.knobs.python)
             lines.append(f"PATH={shlex.quote(str(bin_directory))}")
         lines.append('exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"')

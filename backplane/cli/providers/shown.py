@@ -79,7 +79,7 @@ def _found(found: Mapping[str, Any]) -> str:
     """What was found, without what differs from host to host anyway."""
     if found["problem"]:
         return f"problem: {found['problem']}"
-    words = [f"{found['level']}, Python {found['python']}"]
+    words = [f"{found['level']}, Python {found['python']}" if found["python"] else f"{found['level']}, no Python"]
     if found["host_key"]:
         words.append(f"host key {found['host_key']}")
     offset = found["clock_offset_s"]
