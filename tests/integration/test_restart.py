@@ -126,6 +126,35 @@ async def test_a_following_query_keeps_its_rows_begins_anew_and_names_the_gap(ma
     assert answer.inexact and all(RESTARTED in said and "away for" in said for said in answer.inexact)
 
 
+async def test_what_is_replayable_goes_on_where_it_was(made: Daemon) -> None:
+    """Killed twice in the middle of a file: each line counts once, and the answer does not show it."""
+    await made.start()
+    log = made.directory / "app.log"
+    await asyncio.to_thread(log.write_text, "".join(f"{n} w{n % 3}\n" for n in range(2000)))
+    source = f"""
+import time
+logs = {str(log)!r}
+def map(lines):
+    for line in lines:
+        time.sleep(0.002)
+        yield line.split()[1], 1
+reduce = "sum"
+"""
+    asked = await question(made.directory, source)
+    said: list[str] = []
+    async with open_session(made.place, said.append) as session:
+        run = session.ask(asked, nearby(2), {}, Options(every_s=0.1, wait_s=60))
+        for _ in range(2):
+            await until(run, {"running": 2})
+            await again(made)
+        answer = await last(run)
+    assert answer.rows == (("w0", 1334), ("w1", 1334), ("w2", 1332))
+    assert (answer.complete, answer.inexact, answer.exit_status) == (True, (), 0)
+    for row in answer.coverage.providers.values():
+        assert (row.state, row.counters.lines) == ("done", 2000) and row.away_s > 0
+    assert len(said) == 2
+
+
 async def test_one_that_does_not_come_back_is_gone(made: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its queries end with the reason when its time to come back is over."""
     monkeypatch.setattr(sessions, "ATTACH_S", 1.0)
