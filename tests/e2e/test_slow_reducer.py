@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ VALUES = 400_000
 FAST_ASKED = 5
 SLOW = f'''
 """Far more values than are under way at a time, each of which takes ten times as long to reduce as to emit."""
-import os
 import time
 
 opened = set()
@@ -57,7 +55,6 @@ def reduce(a, b):
 '''
 FAST = '''
 """A thousand values from the same runners."""
-import os
 
 
 def runner():
@@ -105,7 +102,8 @@ def _runners(snapshot: Snapshot) -> set[int]:
 
 
 def _coordinator() -> int:
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    # Of any thread: it is begun in one.
+    children = [pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
     (pid,) = [int(pid) for pid in children if b"coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     return pid
 
