@@ -31,7 +31,7 @@ BUDGET_BYTES: Final = 48 << 10
 WITH_JOBS: Final = frozenset(
     f"provider.runner.{name}"
     for name in (
-        *("command", "emitted", "needs", "piped", "program"),
+        *("command", "emitted", "journal", "needs", "piped", "program"),
         *(
             f"aggregates.{name}"
             for name in ("buckets", "distinct", "histogram", "moments", "places", "quantiles", "tokens", "top")

@@ -60,7 +60,7 @@ def sources(args: argparse.Namespace, local: bool) -> list[str] | None:
 
 
 def _located(source: str) -> str:
-    if source == "-" or source.startswith(("tick:", "cmd:")):
+    if source == "-" or source.startswith(("tick:", "cmd:", "journald:")):
         return source
     path = Path(source).expanduser().absolute()
     # A file whose name holds * or [ is meant as it is, where there is one.

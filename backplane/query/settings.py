@@ -178,7 +178,7 @@ def wrong_sources(sources: Sequence[str]) -> list[str]:
     if not sources:
         return ["an empty list reads nothing: name a path"]
     wrong = [text for source in sources if (text := _wrong_source(source))]
-    special = [source for source in sources if source == "-" or source.startswith(("tick:", "cmd:"))]
+    special = [source for source in sources if source == "-" or source.startswith(("tick:", "cmd:", "journald:"))]
     if special and len(sources) > 1:
         wrong.append(f"{special[0]!r} stands alone, and there are {len(sources)} sources")
     return wrong

@@ -31,7 +31,7 @@ def modules(
 ) -> Mapping[str, str]:
     """The runner's modules that have to travel with a query, by name: for programs, commands, needs and aggregates."""
     aggregates = folding.modules(combine or ())
-    wanted = programs or bool(needs) or any(source.startswith("cmd:") for source in sources)
+    wanted = programs or bool(needs) or any(source.startswith(("cmd:", "journald:")) for source in sources)
     return MappingProxyType(
         {
             name: source

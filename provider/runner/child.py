@@ -22,18 +22,17 @@ import sys
 import time
 from itertools import islice
 from types import FrameType
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 from provider.runner import faults, frames, script
 from provider.runner.aggregates import AggregateError, Combiner, tag
 from provider.runner.cuts import BadValue, Cuts
 from provider.runner.faults import Drained, Failure, Fault
 from provider.runner.fed import Fed
-from provider.runner.follow import Follow
 from provider.runner.host import Provider
 from provider.runner.lines import Handout, Lines, Source
 from provider.runner.script import Script
-from provider.runner.sources import Finish, Told, find
+from provider.runner.sources import Scope, Told, find
 from provider.runner.spawn import DRAIN_SIGNAL, FRAMES_FD, idle
 from provider.runner.text import splitter
 from provider.runner.ticks import Ticks, duration
@@ -362,23 +361,37 @@ def _source(wanted: Script, told: Told) -> Source:
     """
     names = wanted.sources
     split = splitter(wanted.encoding)
-    special = [name for name in names if name == "-" or name.startswith(("tick:", "cmd:"))]
+    scope = Scope(wanted.since, wanted.until, wanted.rotated, wanted.resumed)
+    special = [name for name in names if name == "-" or name.startswith(("tick:", "cmd:", "journald:"))]
     if not names:
         raise Failure(Fault("usage", "map takes lines, and there is no source", wanted.file))
     if special and len(names) > 1:
         raise Failure(Fault("usage", "%s stands alone as a source" % special[0], wanted.file))
     if not special:
-        filtered = wanted.filter is not None
-        if wanted.follow:
-            return Follow(names, wanted.positions, split, told, one_is_enough=filtered)
-        return Finish(find(names, one_is_enough=filtered), wanted.positions, split, told)
+        return _files(wanted, scope, split, told)
     if names[0] == "-":
         return Fed(0, split)
     if names[0].startswith("tick:"):
         return Ticks(duration(names[0][5:]))
+    if names[0].startswith("journald:"):
+        from provider.runner.journal import Journal
+
+        return Journal(names[0], wanted.positions, split, told, wanted.follow, scope)
     from provider.runner.command import Command
 
     return Command(names[0][4:], split)
+
+
+def _files(wanted: Script, scope: Scope, split: "Callable[[bytes], List[Any]]", told: Told) -> Source:
+    # Only one of the two is needed, and each is compiled when it is.
+    filtered = wanted.filter is not None
+    if wanted.follow:
+        from provider.runner.follow import Follow
+
+        return Follow(wanted.sources, wanted.positions, split, told, filtered, scope)
+    from provider.runner.finish import Finish
+
+    return Finish(find(wanted.sources, filtered, wanted.positions), wanted.positions, split, told, scope)
 
 
 #: The file name of this module's code, by which a handler tells our pump from the script.

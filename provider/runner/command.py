@@ -16,14 +16,20 @@ _NAP_MS = 200
 class Command(Fed):
     """See the module. It has no positions: what was printed is not printed again.
 
+    Args:
+        command: for a shell; with `argv`, which needs none, it is for people.
+        source: its name, where that is no ``cmd:``.
+
     Raises:
         Failure: there is no shell.
     """
 
-    def __init__(self, command: str, split: Callable[[bytes], List[Any]]) -> None:
+    def __init__(
+        self, command: str, split: Callable[[bytes], List[Any]], source: str = "", argv: Optional[List[str]] = None
+    ) -> None:
         super().__init__(-1, split)
-        self._source = "cmd:" + command
-        self._program = Program(self._source, ["/bin/sh", "-c", command])
+        self._source = source or "cmd:" + command
+        self._program = Program(self._source, argv or ["/bin/sh", "-c", command])
         self._program.starve()
         self._ahead = b""
 

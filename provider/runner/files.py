@@ -2,29 +2,33 @@
 
 Knows bytes, offsets and hashes of a file. Does not know text, other files, or when to read.
 
-A position is ``packb([hash of the first line, offset, hash of up to 256 bytes before the offset])``: it is found again
-in the file after a restart, and is not found in another file that took its name, whatever inode that has.
+A position (see `positions`) is found again in the file after a restart, and is not found in another file that took its
+name, whatever inode that has. A compressed file is read as what was compressed, and its offsets count that.
 """
 
 import os
 import stat
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
-from provider.runner.pack import packb, unpackb
-
-try:
-    # hashlib itself loads OpenSSL, which is 3 MB of a job's address space.
-    from _blake2 import blake2b
-except ImportError:
-    from hashlib import blake2b
+from provider.runner.positions import (
+    HEAD_BYTES,
+    NONE_BEFORE,
+    TAIL_BYTES,
+    Before,
+    Head,
+    Position,
+    digest,
+    head_of,
+    packed,
+)
 
 #: What one read takes. Below 64 KiB system calls show, above 256 KiB fresh memory for each block does.
 BLOCK_BYTES = 128 << 10
 #: A longer line is dropped and counted: it could not be emitted, and two of them would be a job's whole memory.
 LINE_BYTES = 16 << 20
-#: How much of a first line, and how much before an offset, makes a file recognisable.
-_HEAD_BYTES = 4096
-_TAIL_BYTES = 256
+
+#: Names of files that are compressed, readable or not.
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
 
 _GLOB = frozenset("*?[")
 
@@ -81,6 +85,27 @@ class Raw(NamedTuple):
     skipped: int
 
 
+class _Plain:
+    """A file as it is."""
+
+    __slots__ = ("_fd",)
+
+    ended = False
+    damaged = False
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def pread(self, size: int, at: int) -> bytes:
+        return os.pread(self._fd, size, at)
+
+    def forget(self, before: int) -> None:
+        """Nothing is kept."""
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size
+
+
 class Log:
     """One open file.
 
@@ -89,21 +114,33 @@ class Log:
         path: what to open.
 
     Raises:
-        OSError: see `open_log`.
+        OSError: see `open_log`; or it is compressed in a way that this Python cannot read.
     """
 
     __slots__ = (
         "_carried",
         "_carry",
-        "_first",
+        "_data",
+        "_empty_at",
+        "_given",
+        "_given_at",
+        "_head",
+        "_last",
+        "_leading",
         "_read_at",
         "_skipped",
         "_skipping",
+        "at_end",
+        "before",
+        "checked",
         "dropped",
         "fd",
         "ident",
         "offset",
+        "packed",
         "path",
+        "rewritten",
+        "seen",
         "size",
         "source",
         "told",
@@ -116,8 +153,19 @@ class Log:
         self.fd = open_log(path)
         status = os.fstat(self.fd)
         self.ident = (status.st_dev, status.st_ino)
-        #: Its size when it was opened.
-        self.size = status.st_size
+        #: It is compressed.
+        self.packed = False
+        self._data = self._reader()
+        #: Its size when it was opened; not known of a compressed one.
+        self.size = 0 if self.packed else status.st_size
+        self._empty_at = status.st_mtime_ns
+        #: The largest size that was seen.
+        self.seen = self.size
+        #: It is known to be a file whose content stays, unlike those of /proc.
+        self.checked = not self.packed
+        self.rewritten = False
+        #: The generation before it.
+        self.before = NONE_BEFORE
         #: Where the map is: everything before it has been taken.
         self.offset = 0
         #: The position that home knows.
@@ -126,43 +174,85 @@ class Log:
         self.touched = False
         #: Lines that were too long, since this was last set to 0.
         self.dropped = 0
-        self._first = b""
-        self._rewind(0)
+        self._head = head_of(b"")
+        self.rewind(0)
+        self.head()
 
-    def _rewind(self, offset: int) -> None:
+    def _reader(self) -> Any:
+        if not self.path.endswith(COMPRESSED):
+            return _Plain(self.fd)
+        from provider.runner.squeezed import squeezed
+
+        try:
+            found = squeezed(self.path, self.fd)
+        except OSError:
+            self.close()
+            raise
+        self.packed = found is not None
+        return found or _Plain(self.fd)
+
+    def rewind(self, offset: int) -> None:
+        """Goes on at an offset, which is the beginning of a line."""
         self.offset = self._read_at = offset
-        self._carry: List[bytes] = []
+        self._carry: "List[bytes]" = []
         self._carried = 0
         self._skipping = False
         self._skipped = 0
+        size = min(offset, TAIL_BYTES)
+        #: The last bytes that were read, by which a file is known that was rewritten under us.
+        self._last = self._data.pread(size, offset - size) if size else b""
+        #: What was handed out last, where it begins, and what stood before it: a position is made of what was read,
+        #: since the file itself may be another by now.
+        self._given = b""
+        self._given_at = offset
+        self._leading = self._last
+        #: Nothing more was there the last time.
+        self.at_end = True
 
     # --- where it begins
 
-    def resume(self, position: bytes) -> bool:
-        """Goes on from a position, if this is the file that it was taken in."""
-        try:
-            first, offset, tail = unpackb(position)
-        except (TypeError, ValueError):
-            return False
-        if type(offset) is not int or not 0 <= offset <= self.size:
-            return False
-        if (first and first != self._first_hash()) or tail != self._tail_hash(offset):
-            return False
-        self._rewind(offset)
-        return True
+    def holds(self, position: Position) -> bool:
+        """This is the file that a position was taken in, as far as its content tells."""
+        return self.begins(position.head) and self._has(position)
+
+    def begins(self, head: Head) -> bool:
+        """It begins so."""
+        if not head.size:
+            return True
+        data = self._data.pread(head.size, 0)
+        return len(data) == head.size and digest(data) == head.digest
+
+    def _has(self, position: Position) -> bool:
+        offset = position.offset
+        size = min(offset, TAIL_BYTES)
+        self._data.forget(offset - size)
+        data = self._data.pread(size, offset - size)
+        return len(data) == size and digest(data) == position.tail
+
+    def peek(self, at: int, size: int) -> bytes:
+        """Some bytes of it, without moving."""
+        self._data.forget(min(at, max(0, self.offset - TAIL_BYTES)))
+        return bytes(self._data.pread(size, at))
+
+    @property
+    def written(self) -> float:
+        """When it was last written, in seconds since the epoch."""
+        return os.fstat(self.fd).st_mtime
 
     def to_end(self) -> None:
         """Begins behind the last whole line: what of a line is there already belongs to its rest."""
-        window = min(self.size, BLOCK_BYTES)
-        data = os.pread(self.fd, window, self.size - window)
+        size = self._data.size()
+        window = min(size, BLOCK_BYTES)
+        data = self._data.pread(window, size - window)
         newline = data.rfind(b"\n")
-        self._rewind(self.size - window + newline + 1 if newline >= 0 else self.size)
+        self.rewind(size - window + newline + 1 if newline >= 0 else size)
 
     def restart(self) -> None:
         """It was truncated: begins anew."""
-        self._first = b""
-        self.size = os.fstat(self.fd).st_size
-        self._rewind(0)
+        self._head = head_of(b"")
+        self.rewritten = False
+        self.rewind(0)
+        self.size = self.seen = os.fstat(self.fd).st_size
 
     # --- reading
 
@@ -173,10 +263,18 @@ class Log:
             None at the end; no data where more must be read to complete a line.
         """
         wanted = BLOCK_BYTES if limit is None else min(BLOCK_BYTES, limit - self._read_at)
-        data = os.pread(self.fd, wanted, self._read_at) if wanted > 0 else b""
+        if self.packed:
+            self._data.forget(max(0, self.offset - TAIL_BYTES))
+        data = self._data.pread(wanted, self._read_at) if wanted > 0 else b""
+        self.at_end = len(data) < wanted
         if not data:
             return None
+        if self.checked and not self.intact():
+            # It was truncated and has grown beyond the place where we are: this is not what follows.
+            self.rewritten = True
+            return None
         self._read_at += len(data)
+        self._last = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self._last + data)[-TAIL_BYTES:]
         if self._skipping:
             data = self._skip(data)
         end = data.rfind(b"\n") + 1
@@ -203,6 +301,10 @@ class Log:
 
     def _taken(self, whole: bytes) -> Raw:
         skipped, self._skipped = self._skipped, 0
+        begin = self._read_at - self._carried - len(whole)
+        self._leading = self._before(begin)
+        self._given = whole
+        self._given_at = begin
         return Raw(whole, skipped)
 
     def _keep(self, data: bytes) -> None:
@@ -236,11 +338,60 @@ class Log:
         """The offset up to which it was read, taken or not."""
         return self._read_at
 
+    @property
+    def torn(self) -> bool:
+        """A line has begun and not ended."""
+        return bool(self._carried) or self._skipping
+
+    @property
+    def damaged(self) -> bool:
+        """It is compressed, and stopped before its end."""
+        return bool(self._data.damaged)
+
+    def look(self) -> int:
+        """Its size now, which is remembered; of a compressed file what was read."""
+        if self.packed:
+            return self._read_at
+        size = os.fstat(self.fd).st_size
+        if size > self.seen:
+            self.seen = size
+        return size
+
+    def emptied(self) -> bool:
+        """It was empty and has been written since: somebody may have copied and truncated it in between."""
+        if self._read_at or self._head.size or self.packed:
+            return False
+        written = os.fstat(self.fd).st_mtime_ns
+        before, self._empty_at = self._empty_at, written
+        return before != written
+
+    def intact(self) -> bool:
+        """What was read last is still there, so that what follows belongs to it.
+
+        A file can be truncated and grow beyond the place where we are before we look at it.
+        """
+        if not self._read_at:
+            return self.begins(self._head)
+        last = self._last
+        return bool(self._data.pread(len(last), self._read_at - len(last)) == last)
+
     # --- where it is
 
     def position(self) -> bytes:
         """The position of `offset`."""
-        return packb([self._first_hash(), self.offset, self._tail_hash(self.offset)])
+        tail = self._before(self.offset)
+        if self.offset == self._given_at + len(self._given):
+            self._leading, self._given, self._given_at = tail, b"", self.offset
+        return packed(self._at(self.offset, tail, self.head()))
+
+    def memory(self) -> Position:
+        """The position up to which it was read, as far as it is known without looking again."""
+        return self._at(self._read_at, self._last, self._head)
+
+    def _at(self, offset: int, tail: bytes, head: Head) -> Position:
+        written = os.fstat(self.fd).st_mtime_ns
+        seen = max(self.seen, offset)
+        return Position(offset, digest(tail), head, seen, self.before, self.ident[0], self.ident[1], written)
 
     def move(self) -> Optional[Tuple[str, bytes, bytes]]:
         """What home must know since the last time: (source, from, to); None if nothing changed."""
@@ -251,25 +402,31 @@ class Log:
         self.touched = False
         return self.source, before, now
 
-    def _first_hash(self) -> bytes:
-        """Empty until the file holds a whole line."""
-        if not self._first:
-            head = os.pread(self.fd, _HEAD_BYTES, 0)
-            end = head.find(b"\n")
-            if end >= 0 or len(head) == _HEAD_BYTES:
-                self._first = _hash(head[:end] if end >= 0 else head)
-        return self._first
+    def head(self) -> Head:
+        """Its beginning, as much of it as there is."""
+        if self._head.size < HEAD_BYTES:
+            data = self._data.pread(HEAD_BYTES, 0)
+            if digest(data[: self._head.size]) == self._head.digest:  # or else it was rewritten under us
+                self._head = head_of(data)
+        return self._head
 
-    def _tail_hash(self, offset: int) -> bytes:
-        size = min(offset, _TAIL_BYTES)
-        return _hash(os.pread(self.fd, size, offset - size))
+    def as_before(self) -> Before:
+        """What the generation after it knows of it. An empty one is as if it had not been."""
+        head = self.head()
+        return Before(head.size, head.digest, self.offset) if head.size else self.before
+
+    def _before(self, offset: int) -> bytes:
+        """The bytes before an offset that make its tail, as they were when they were read."""
+        size = min(offset, TAIL_BYTES)
+        at = offset - self._given_at
+        if not 0 <= at <= len(self._given):
+            return bytes(self._data.pread(size, offset - size))
+        if at >= size:
+            return self._given[at - size : at]
+        return (self._leading + self._given[:at])[-size:] if size else b""
 
     def close(self) -> None:
         """Gives the descriptor back."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-
-def _hash(data: bytes) -> bytes:
-    return blake2b(data, digest_size=8).digest()

@@ -14,7 +14,7 @@ from provider.runner.files import expand, open_log, raw
 RUN_S = 10.0
 
 #: Sources that are no files, which are there as soon as the job is.
-_NO_FILES = ("tick:", "cmd:")
+_NO_FILES = ("tick:", "cmd:", "journald:")
 
 
 class Ran(NamedTuple):

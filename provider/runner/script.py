@@ -37,6 +37,13 @@ class Script(NamedTuple):
     needs: List[str]
     #: Each of the two is a file of its own.
     folder: bool
+    #: Seconds since the epoch.
+    since: Optional[float]
+    until: Optional[float]
+    #: Older generations of each log are read too.
+    rotated: bool
+    #: Home knew the sources of before.
+    resumed: bool
 
     def place(self, name: str) -> str:
         """The file that ``filter`` or ``map`` is in, where it is Python."""
@@ -70,6 +77,10 @@ def parse(payload: bytes) -> Script:
             programs={name: _texts(argv) for name, argv in (fields.get("programs") or {}).items()},
             environ={_typed(str, name): _typed(str, text) for name, text in (fields.get("environ") or {}).items()},
             needs=_texts(fields.get("needs") or []),
+            since=None if fields.get("since") is None else float(fields["since"]),
+            until=None if fields.get("until") is None else float(fields["until"]),
+            rotated=bool(fields.get("rotated")),
+            resumed=bool(fields.get("resumed")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))

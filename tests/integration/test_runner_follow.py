@@ -103,7 +103,9 @@ def test_a_renamed_file_is_drained_before_its_successor(link: RunnerLink, tmp_pa
         with log.open("a") as writer:
             writer.write(f"{generation} early\n")
             writer.flush()
-            os.rename(log, tmp_path / f"app.log.{generation}")
+            for number in range(generation, 0, -1):
+                os.rename(tmp_path / f"app.log.{number}", tmp_path / f"app.log.{number + 1}")
+            os.rename(log, tmp_path / "app.log.1")
             log.write_text(f"{generation} of the next\n")
             writer.write(f"{generation} late\nand without an end")
         link.until_values(4 * (generation + 1))
@@ -125,11 +127,9 @@ def test_a_glob_finds_files_and_knows_renamed_ones(link: RunnerLink, tmp_path: P
     os.rename(log, tmp_path / "app.log.1")
     log.write_text("two\n")
     link.until(lambda: ("app.log", "two") in link.values(), "the successor")
-    found = str(tmp_path / "app.log.1")
-    link.until(lambda: any(f.header["source"] == found for f in link.of(frames.OPEN)), "the renamed file")
     append(tmp_path / "app.log.1", "very late\n")
-    link.until(lambda: ("app.log.1", "very late") in link.values(), "its last line")
-    expected = {("app.log.extra", "found"), ("app.log", "one"), ("app.log", "two"), ("app.log.1", "very late")}
+    link.until(lambda: ("app.log", "very late") in link.values(), "its last line")
+    expected = {("app.log.extra", "found"), ("app.log", "one"), ("app.log", "two"), ("app.log", "very late")}
     assert set(link.values()) == expected
     assert len(link.values()) == 4
     chained(link)

@@ -18,20 +18,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provider.runner import cuts as cuts_module
-from provider.runner import files, frames, lines
+from provider.runner import files, finish, frames, lines
 from provider.runner import sources as sources_module
 from provider.runner.aggregates import Combiner
 from provider.runner.cuts import BadValue, Cuts
+from provider.runner.finish import Finish
 from provider.runner.host import Provider
 from provider.runner.lines import Block, Handout, Lines, Source
 from provider.runner.pack import unpackb
-from provider.runner.sources import Finish, Told, find
+from provider.runner.sources import Told, find
 from provider.runner.text import splitter
 from provider.runner.writer import Writer
 from tests.rigs.runner_link import emitted
 
 #: What a handler may interrupt.
-WATCHED = {module.__file__ for module in (cuts_module, files, lines, sources_module)} | {__file__}
+WATCHED = {module.__file__ for module in (cuts_module, files, finish, lines, sources_module)} | {__file__}
 
 
 class Recorded(Writer):
@@ -110,8 +111,7 @@ def job(path: Path, positions: dict[str, bytes], at: dict[int, str]) -> tuple[li
         cuts.cut()
     finally:
         sys.settrace(before)
-        if source._log is not None:  # a job that is drained leaves it to the end of its process
-            source._log.close()
+        source.close()  # which a job leaves to the end of its process
     return list(complete(writer)), not handout.stop
 
 

@@ -1,0 +1,50 @@
+"""One source that is followed: its chain of generations, and what is known of their writers.
+
+Knows which logs it holds. Does not read them.
+"""
+
+from typing import Dict, List, Optional
+
+from provider.runner.files import Log
+from provider.runner.sources import Found
+
+
+class Followed:
+    """See the module."""
+
+    __slots__ = (
+        "found",
+        "globbed",
+        "late",
+        "late_until",
+        "log",
+        "more",
+        "quiet_since",
+        "told_of",
+        "waiting",
+        "watches",
+    )
+
+    def __init__(self, found: Found, globbed: bool) -> None:
+        self.found = found
+        self.globbed = globbed
+        self.log: "Optional[Log]" = None
+        self.waiting: "List[Log]" = []
+        #: There are more behind those.
+        self.more = False
+        #: The generation before, where it may get late lines.
+        self.late: "Optional[Log]" = None
+        self.late_until = 0.0
+        self.quiet_since = 0.0
+        #: What home knows of a source whose files are all gone.
+        self.told_of = b""
+        #: By descriptor.
+        self.watches: "Dict[int, Optional[int]]" = {}
+
+    @property
+    def newest(self) -> Optional[Log]:
+        return self.waiting[-1] if self.waiting else self.log
+
+    def logs(self) -> List[Log]:
+        """All that are open."""
+        return [log for log in (self.late, self.log) if log is not None] + self.waiting
