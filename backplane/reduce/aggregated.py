@@ -123,18 +123,19 @@ class AggregateFold(Plain):
         if partials.groups >= MANY:
             self._take_many(groups, self._rows(provider, place, groups, partials), partials)
             return
-        if partials.ids is None:
+        if partials.base is None:
             rows = list(map(groups.row, partials.keys))
         else:
             told = self._dictionaries[provider].keys
-            rows = [groups.row(told[number]) for number in numbers("I", partials.ids)]
+            ids = range(len(told)) if partials.ids is None else numbers("I", partials.ids)
+            rows = [groups.row(told[number]) for number in ids]
         for column, states in zip(groups.columns, partials.states, strict=True):
             column.absorb(rows, states)
 
     def _rows(self, provider: str, place: Place, groups: Table, partials: Partials) -> Any:
         from backplane.reduce import merging
 
-        if partials.ids is None:
+        if partials.base is None:
             return merging.as_rows(list(map(groups.row, partials.keys)))
         dictionary = self._dictionaries[provider]
         places = dictionary.places(place)

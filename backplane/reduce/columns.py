@@ -69,13 +69,13 @@ class Partials:
     states: list[Any]
     #: Keys that the dictionary had before these; 0 begins it anew.
     base: int | None = None
-    #: Numbers of the groups' keys, u32 little-endian; None: the groups are those of ``keys``, in order.
+    #: Numbers of the groups' keys, u32 little-endian; None: the groups are all keys of the dictionary, in order.
     ids: bytes | None = None
 
     @property
     def groups(self) -> int:
         """How many there are."""
-        return len(self.keys) if self.ids is None else len(self.ids) // 4
+        return (self.base or 0) + len(self.keys) if self.ids is None else len(self.ids) // 4
 
 
 @dataclass(frozen=True, slots=True)

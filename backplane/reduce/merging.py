@@ -42,17 +42,18 @@ def greatest(raw: bytes) -> int:
     return int(found.max()) if len(found) else -1
 
 
-def rows(places: array[int], raw: bytes) -> Rows:
-    """Where each number's key is; -1 for one that has no row yet."""
+def rows(places: array[int], raw: bytes | None) -> Rows:
+    """Where each number's key is, without numbers each key; -1 for one that has no row yet."""
     view: Rows = np.frombuffer(places, np.int64)
-    return view[ids(raw)]
+    return view.copy() if raw is None else view.take(ids(raw).astype(np.intp))
 
 
-def unplaced(found: Rows, raw: bytes) -> list[int]:
+def unplaced(found: Rows, raw: bytes | None) -> list[int]:
     """Numbers that have no row."""
     if not len(found) or found.min() >= 0:
         return []
-    missing: list[int] = ids(raw)[found < 0].tolist()
+    (without,) = (found < 0).nonzero()
+    missing: list[int] = (without if raw is None else ids(raw)[without]).tolist()
     return missing
 
 

@@ -21,8 +21,8 @@ from provider.runner.pack import packb
 #: Keys of a dictionary, and bytes of one payload that brought some of them. More is begun anew.
 _MOST_KEYS = 1 << 16
 _MOST_BYTES = 2 << 20
-#: Groups that are tried as one payload.
-_GROUPS = 16384
+#: Groups that are tried as one payload; fewer of those that grow.
+_GROUPS, _LARGE_GROUPS = 1 << 16, 1 << 12
 #: Entries and bytes that weigh as much as a group: a group of one count is about 200 bytes.
 _ENTRIES, _BYTES = 4, 1 << 10
 
@@ -93,8 +93,8 @@ class Combiner:
         """
         states, self._states = self._states, [{} for _ in self._names]
         self._grown = 0
-        keys = list(states[0])
-        start, room = 0, _GROUPS
+        keys = self._ordered(states[0])
+        start, room = 0, _GROUPS if self._grows == NOTHING else _LARGE_GROUPS
         while start < len(keys):
             some = keys[start : start + room]
             payload = self._payload(some, states)
@@ -105,6 +105,13 @@ class Combiner:
             start += len(some)
             yield payload
 
+    def _ordered(self, states: States) -> List[Any]:
+        """Keys in the order of their numbers, if they are most of the dictionary: all of it needs no numbers."""
+        ids = self._ids
+        if len(ids) > 2 * len(states):
+            return list(states)
+        return [key for key in ids if key in states] + [key for key in states if key not in ids]
+
     def _payload(self, keys: List[Any], states: List[States]) -> bytes:
         ids = self._ids
         new = [key for key in keys if key not in ids]
@@ -113,7 +120,7 @@ class Combiner:
             new = keys
         base = len(ids)
         told = None  # type: Optional[bytes]
-        if len(new) < len(keys):
+        if len(keys) < base + len(new):
             numbered = dict(zip(new, range(base, base + len(new))))
             told = little_endian(array("I", [ids[key] if key in ids else numbered[key] for key in keys]))
         columns = [[each[key] for key in keys] for each in states]
@@ -144,7 +151,7 @@ def partials_payload(
         states: for each aggregate, the state of each group.
         window: seconds since the epoch, from and to; None without.
         base: how many keys the dictionary had before; None without one.
-        ids: the number of each group's key; None if the groups are those of ``keys``, in order.
+        ids: the number of each group's key; None if the groups are all that were told, in order.
 
     Raises:
         PackError: a key or a collected value that cannot travel.
