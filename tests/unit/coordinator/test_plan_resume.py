@@ -249,7 +249,8 @@ def test_a_client_that_misses_something_gets_another_job() -> None:
         assert told(found) == [("lost", "cancelled", True)]
         assert plan.handle(TimePassed(20.6))[0] == Connect("a")
         comes_up(plan, 2, 20.7)
-    assert plan.handle(CancelAsked(21.0, "restart", 1)) == []
+        assert plan.handle(CancelAsked(21.0, "restart", 1)) == []
+        assert told(plan.handle(JobEnded(30.0, 2, "done", None, False))) == [("done", None, False)]
 
 
 def test_a_client_that_is_gone_takes_the_absent_with_it() -> None:
@@ -266,3 +267,14 @@ def test_one_that_was_ready_when_the_wait_ended_does_not_wait_for_ever() -> None
     plan.handle(LinkUp(9.0, "a"))
     plan.handle(TimePassed(10.0))
     assert told(plan.handle(LinkLost(11.0, "a", "reset"))) == [("unreachable", "reset", False)]
+
+
+def test_who_is_away_when_the_querys_own_wait_ends_has_its_own() -> None:
+    """A break shortly after the beginning: the wait counts from the break."""
+    plan = Plan(itertools.count(1), lambda: 0.5)
+    plan.handle(QuerySubmitted(0.0, ("a",), 10.0, True))
+    plan.handle(LinkUp(1.0, "a"))
+    plan.handle(Started(1.0, 1, "open"))
+    plan.handle(LinkLost(9.5, "a", "gone"))
+    assert told(plan.handle(TimePassed(10.0))) == []
+    comes_up(plan, 2, 15.0)

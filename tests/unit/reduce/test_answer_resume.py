@@ -140,6 +140,9 @@ def test_three_breaks_add_up() -> None:
         asked.state("lost", "again", again=True)
         asked.now += 2
     asked.start("resumed")
+    asked.state("lost", "before it had applied anything", again=True)
+    assert asked.row.counters.lines == 30
+    asked.start("resumed")
     asked.end(seq=0, lines=0)
     assert (asked.rows, asked.row.counters.lines, asked.row.away_s) == ([("k", 30)], 30, 6.0)
 
@@ -231,3 +234,16 @@ def test_a_job_that_has_ended_cannot_be_restarted() -> None:
     asked.opened(b"0")
     asked.end(seq=1, lines=10)
     assert (asked.row.state, asked.answer.finished) == ("lost", True)
+
+
+def test_what_was_read_without_positions_counts() -> None:
+    """Nobody reads it again: the last count that was heard stays, and the next job's is added."""
+    asked = Asked("gap")
+    asked.start()
+    asked.told(Cut(job=1, epoch=1, seq=1, last=True, content="values", payload=values_payload([("k", 10)])))
+    asked.beat(40)
+    asked.state("lost", "gone", again=True)
+    assert asked.row.counters.lines == 40
+    asked.start("resumed")
+    asked.end(seq=0, lines=2)
+    assert asked.row.counters.lines == 42
