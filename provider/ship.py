@@ -34,7 +34,10 @@ WITH_JOBS: Final = frozenset(
         *("command", "emitted", "journal", "needs", "piped", "program"),
         *(
             f"aggregates.{name}"
-            for name in ("buckets", "distinct", "histogram", "moments", "places", "quantiles", "tokens", "top")
+            for name in (
+                *("buckets", "collect", "distinct", "extremes", "histogram", "moments", "order", "places", "quantiles"),
+                *("tokens", "top"),
+            )
         ),
     )
 )

@@ -11,15 +11,17 @@ begins it anew.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 from array import array
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from backplane.reduce.columns import Packed, Partials, Values, Window, decode, rekeyed
 from backplane.reduce.faults import ReduceFault
 from backplane.reduce.fold import Keys, Plain
-from backplane.reduce.rows import Entry, Place, Rows, table
+from backplane.reduce.rows import Entry, Place, Rows, of_columns, table
 from backplane.reduce.saving import PIECE_BYTES, Saved
 from backplane.reduce.tables import ADDING, MANY, Table
 from backplane.wire import codec
@@ -207,7 +209,28 @@ class AggregateFold(Plain):
             raise RemoteProtocolError(f"saved {saved.content} where aggregates were folded")
 
     def rows(self) -> Rows:
-        return table(self._entries(), self._columns)._replace(errors=self._errors())
+        with _collecting_later():
+            return self._table()._replace(errors=self._errors())
+
+    def _table(self) -> Rows:
+        if len(self._tables) == 1:
+            ((place, groups),) = self._tables.items()
+            if place == (None, None):
+                rows = of_columns(groups.keys, self._results(groups), self._columns)
+                if rows is not None:
+                    return rows
+        return table(self._entries(), self._columns)
+
+    def _results(self, groups: Table) -> list[Iterable[Any]]:
+        """A column for each that a row has."""
+        found: list[Iterable[Any]] = []
+        for column, states in zip(groups.columns, groups.states(), strict=True):
+            aggregate = column.aggregate
+            if len(aggregate.columns) == 1 and type(aggregate).results is Aggregate.results:
+                found.append(map(aggregate.result, states))
+            else:
+                found += zip(*map(aggregate.results, states), strict=True)
+        return found
 
     def _entries(self) -> Iterator[Entry]:
         for place, groups in self._tables.items():
@@ -238,6 +261,18 @@ class AggregateFold(Plain):
                 keys = sum(map(bool, dropped))
                 reasons.append(f"{aggregate.name} left out {sum(dropped)} values of {keys} key{'s' * (keys != 1)}")
         return reasons
+
+
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Without the cycle collector, which would look at all rows made so far again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _greatest(ids: bytes, many: bool) -> int:

@@ -68,6 +68,8 @@ class Sums(NamedTuple):
     ints: tuple[Ints, ...]
     #: For sums of floats, which also have a column of ints.
     floats: tuple[Floats, ...]
+    #: The largest there is in each column of ints, of either sign.
+    most: tuple[int, ...]
 
 
 def sums(column: object, least: Sequence[int | None]) -> Sums | None:
@@ -93,10 +95,12 @@ def sums(column: object, least: Sequence[int | None]) -> Sums | None:
     if len(flat) != len(least) or any(each.kind != "i" for each in flat):
         return None
     ints = tuple(np.frombuffer(each.raw, "<i8") for each in flat)
-    for found, bound in zip(ints, least, strict=True):
-        if bound is not None and len(found) and int(found.min()) < bound:
-            return None
-    return Sums(ints, floats)
+    if not len(ints[0]):
+        return Sums(ints, floats, (0,) * len(ints))
+    spans = [(int(found.min()), int(found.max())) for found in ints]
+    if any(bound is not None and low < bound for (low, _), bound in zip(spans, least, strict=True)):
+        return None
+    return Sums(ints, floats, tuple(max(-low, high) for low, high in spans))
 
 
 def _flat(column: Packed) -> list[Packed]:
@@ -122,7 +126,8 @@ class Adders:
         Returns:
             Rows, and what is still to be added to their first sum.
         """
-        if not all(self._has_room(number, each) for number, each in enumerate(added.ints)):
+        sized = enumerate(zip(added.ints, added.most, strict=True))
+        if not all(self._has_room(number, each, most) for number, (each, most) in sized):
             return None
         if added.floats and len(np.unique(found)) != len(found):
             return None
@@ -131,10 +136,7 @@ class Adders:
             np.add.at(sums, found, each)
         return self._add_floats(found, added.floats, size) if added.floats else []
 
-    def _has_room(self, number: int, added: Ints) -> bool:
-        if not len(added):
-            return True
-        most = max(abs(int(added.max())), abs(int(added.min())))
+    def _has_room(self, number: int, added: Ints, most: int) -> bool:
         more = float(most) * len(added)
         if self._most[number] + more >= _MOST:
             more = float(np.abs(added.astype(np.float64)).sum())

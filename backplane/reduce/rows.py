@@ -63,6 +63,19 @@ def table(entries: Iterable[Entry], names: Sequence[str], *, in_order: bool = Fa
     return Rows(tuple(columns), tuple(rows))
 
 
+def of_columns(keys: Sequence[Hashable], results: Sequence[Iterable[Any]], names: Sequence[str]) -> Rows | None:
+    """The same of groups without windows and hosts, from values by the column; None if their keys are not alike.
+
+    A million groups are common where there is an aggregate, and an entry for each holds up the reducer for seconds.
+    """
+    if not keys or not _alike(keys):
+        return None
+    found: list[tuple[Any, ...]] = sorted(zip(keys, *results, strict=True), key=itemgetter(0))
+    if type(keys[0]) is tuple:
+        found = [(*key, *values) for key, *values in found]
+    return Rows((*_key_columns(keys[:1]), *names), tuple(found))
+
+
 def _sort(entries: list[Entry]) -> None:
     """By window, host and key. Many keys of one type have an order of their own, which is the same and much faster."""
     if len({entry.place for entry in entries}) == 1 and _alike([entry.key for entry in entries]):

@@ -20,7 +20,7 @@ from tests.bench.pairs import Way, compare
 
 KEYS = [f"/catalogue/item/{number}/details" for number in range(10_000)]
 PROVIDERS = 5
-CUTS = 100
+CUTS = 200
 
 
 def ours() -> tuple[float, float, int]:

@@ -251,3 +251,14 @@ def test_ids_are_little_endian() -> None:
     from array import array
 
     assert little_endian(array("I", [1, 258])) == little_endian_ids(1, 258)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["b", "a"]), st.integers(-3, 3)) | st.text("aé", max_size=2), min_size=1))
+def test_rows_by_the_column_are_those_by_the_group(keys: list[Any]) -> None:
+    """Many groups have a shorter way, and it is the same table."""
+    fold = AggregateFold(["sum", "quantiles(0, 1)"])
+    fold.values("w", keys, list(range(len(keys))))
+    apart = AggregateFold(["sum", "quantiles(0, 1)"], by_host=True)
+    apart.values("w", keys, list(range(len(keys))))
+    assert [row[1:] for row in apart.rows().rows] == list(fold.rows().rows)
+    assert apart.rows().columns[1:] == fold.rows().columns

@@ -64,7 +64,7 @@ _HOMES: Dict[str, _Home] = {
     "stddev": _Home("moments", "Moment", _none, named=True),
     "quantiles": _Home("quantiles", "Quantiles", _shares, ("buckets",)),
     "median": _Home("quantiles", "Quantiles", _none, ("buckets",)),
-    "top": _Home("top", "Top", _one(10, 1000), ("tokens",)),
+    "top": _Home("top", "Top", _one(10, 1000), ("order", "tokens")),
     "distinct": _Home("distinct", "Distinct", _none, ("tokens",)),
     "histogram": _Home("histogram", "Histogram", _bounds, ("buckets",)),
     "sample": _Home("places", "Sample", _one(10, 10000), ("collect",)),
