@@ -32,6 +32,8 @@ from coordinator.table import Provider
 
 #: Options that do not say what is asked: how it is shown, and by whom.
 _SHOWN: Final = frozenset({"output", "quiet", "verbose", "coverage", "named", "detach", "begun", "every", "limit"})
+#: Options that mean a moment, which is settled when the question is first asked.
+_TIMES: Final = ("since", "until")
 #: What to do about a reduce whose state cannot be saved.
 _INSTEAD: Final = {
     "class": "give it `def save(self):`, which returns its state, and `def load(self, state):`, or ask without --name",
@@ -52,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     where.make()
     with _opened(where) as store:
         _agree(where, store, asked)
+        if _moments(args, store):
+            question = running.load_question(args, selection)
         if store.facts.get("ended") is not None:
             _say(f"{where.name} has ended: this is its last answer; `logreduce rm {where.name}` lets it be asked anew")
             return show_last(args, question, store)
@@ -91,6 +95,8 @@ def kept(store: Store) -> tuple[Asked, argparse.Namespace]:
         raise UsageError("nothing has been asked by this name")
     asked = Asked.from_fact(fact)
     words = dict(asked.words)
+    for name in _TIMES:
+        words[name] = words[name][1] if words.get(name) else None
     shape = {"output": "none", "quiet": False, "verbose": False, "coverage": None, "begun": None, "detach": True}
     args = argparse.Namespace(**words, **shape, every=asked.every, limit=shown.Limit(*asked.limit), named=None)
     return asked, args
@@ -188,7 +194,7 @@ def _asked(args: argparse.Namespace, question: QueryQuestion, selection: targets
         raise UsageError(f"--name: the answer cannot be kept: {why_not}; {instead}")
     found = None if "|" in args.query or any(map(str.isspace, args.query)) else find(args.query)
     return Asked(
-        words={name: value for name, value in vars(args).items() if name not in _SHOWN},
+        words={name: _word_of(name, value) for name, value in vars(args).items() if name not in _SHOWN},
         texts=texts(found.file) if found else (),
         folder=found is not None and found.folder,
         cwd=os.getcwd(),
@@ -218,10 +224,24 @@ def _agree(where: Directory, store: Store, asked: Asked) -> None:
                 f"{where.name} is another question ({', '.join(differs)} differ): choose another name, or "
                 f"`logreduce rm --force {where.name}` first"
             )
-        asked = replace(asked, cwd=before.cwd, ends_at=before.ends_at, texts=before.texts)
+        asked = replace(asked, cwd=before.cwd, ends_at=before.ends_at, texts=before.texts, words=before.words)
     facts: dict[str, Any] = {"asked": asked.to_fact(), "began": store.facts.get("began", time.time())}
     store.note(facts)
     store.facts = {**store.facts, **facts}
+
+
+def _word_of(name: str, value: Any) -> Any:
+    """An option's value as it is kept: of a moment, what was said and what it meant then."""
+    return [value.text, float(value)] if name in _TIMES and value is not None else value
+
+
+def _moments(args: argparse.Namespace, store: Store) -> bool:
+    """Mean by 10m what was meant when the question was first asked; whether that is another moment."""
+    meant = {name: said[1] for name in _TIMES if (said := store.facts["asked"]["words"].get(name))}
+    another = any(getattr(args, name) != at for name, at in meant.items())
+    for name, at in meant.items():
+        setattr(args, name, at)
+    return another
 
 
 def _word(name: str) -> str:

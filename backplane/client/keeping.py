@@ -26,12 +26,13 @@ COMMIT_S: Final = 1.0
 COMMIT_BYTES: Final = 8 << 20
 #: A disk does not become empty within milliseconds.
 RETRY_S: Final = 2.0
-#: Nothing has arrived for so long, and the thread has time to tidy up.
-IDLE_S: Final = 0.5
+#: Nothing has arrived for so long, and the thread has time to tidy up: a pause between two cuts is shorter.
+IDLE_S: Final = 2.0
 #: What may be appended before it is worth while to say it anew: as much as there is, and in any case so much.
-_WORTH_BYTES: Final = 4 << 20
-#: Here tidying up waits for no quiet moment: reading all of it back must not take minutes.
-_MOST_BYTES: Final = 64 << 20
+_WORTH_BYTES: Final = 16 << 20
+#: Here tidying up waits for no quiet moment: the file must not grow without end, nor take minutes to be read back. A
+#: lower bound would say a million groups anew in the midst of taking them, at the cost of a tenth of the throughput.
+_MOST_BYTES: Final = 256 << 20
 
 
 class Keeper:
@@ -123,4 +124,4 @@ class Keeper:
         return self._compacts and self._store.log_bytes > self._store.base_bytes + _WORTH_BYTES
 
     def _needed(self) -> bool:
-        return self._compacts and self._store.log_bytes > 2 * self._store.base_bytes + _MOST_BYTES
+        return self._compacts and self._store.log_bytes > 3 * self._store.base_bytes + _MOST_BYTES

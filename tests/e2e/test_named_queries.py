@@ -171,6 +171,14 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(log: Path) -> None:
     assert listed()["live"]["status"] == "ended"
 
 
+def test_a_time_that_passes_is_the_same_question(log: Path) -> None:
+    """`--since 10m` means what it meant when it was first said; another text is another question."""
+    assert asked(log, "--name", "recent", "--since", "10m").status == 0
+    assert asked(log, "--name", "recent", "--since", "10m").status == 0
+    done = asked(log, "--name", "recent", "--since", "20m")
+    assert (done.status, "since differ" in done.err) == (2, True)
+
+
 def test_what_cannot_be_kept_is_refused_at_once(log: Path, tmp_path: Path) -> None:
     """A secret on the command line, standard input, a reduce that cannot be saved: each says what to do."""
     (tmp_path / "secret.py").write_text('token = ""\nsecret = ["token"]\n' + QUERY)

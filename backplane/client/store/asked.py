@@ -68,7 +68,7 @@ class Asked:
     def differs(self, other: Asked) -> list[str]:
         """In what this is another question, in words; nothing if it is the same."""
         mine, theirs = _plain(self.words), _plain(other.words)
-        names = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+        names = [name for name in sorted({*mine, *theirs}) if _said(mine.get(name)) != _said(theirs.get(name))]
         found = [name.replace("_", " ") for name in names]
         if _digest(self.texts) != _digest(other.texts):
             found.append("the text of the query")
@@ -146,6 +146,12 @@ def _plain(words: Mapping[str, Any]) -> dict[str, Any]:
     """As it comes back from a store: tuples are lists there."""
     plain: dict[str, Any] = codec.unpack(codec.pack(dict(words)))
     return plain
+
+
+def _said(word: Any) -> Any:
+    """What of a word tells two questions apart: of a moment (a text, and what it meant then) the text."""
+    moment = isinstance(word, list) and len(word) == 2 and isinstance(word[1], float)
+    return word[0] if moment else word
 
 
 def _digest(files: tuple[Text, ...]) -> str:

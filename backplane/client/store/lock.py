@@ -12,9 +12,13 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from backplane.client.store.directory import Directory
 from backplane.wire.errors import UsageError
+
+#: One that was killed a moment ago holds its lock until its last thread has gone.
+_DYING_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,7 @@ def locked(directory: Directory) -> Iterator[None]:
     """
     fd = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InUse(directory.name, owner(directory)) from None
+        _lock(fd, directory)
         tell(directory, Owner(os.getpid(), since=time.time()))
         try:
             yield
@@ -63,6 +64,18 @@ def locked(directory: Directory) -> Iterator[None]:
                 directory.process.unlink()
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, directory: Directory) -> None:
+    deadline = time.monotonic() + _DYING_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise InUse(directory.name, owner(directory)) from None
+        time.sleep(0.02)
 
 
 def tell(directory: Directory, owner: Owner) -> None:

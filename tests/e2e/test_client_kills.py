@@ -1,0 +1,127 @@
+"""A named query whose client is killed with -9 at every step there is, while its log grows: exact in the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.failpoints import POINTS
+from tests.rigs.named import kill, listed, none_left, rows, until
+from tests.rigs.program import HANGS_S, call, snapshots, started
+
+pytestmark = [pytest.mark.linux, pytest.mark.timeout(1800)]
+
+#: More of them take longer and show no more often what is wrong; a release is tried with 50.
+KILLS = int(os.environ.get("LOGREDUCE_TEST_KILLS", "7"))
+#: A step that does not come (nothing to tidy) is not waited for: it is killed wherever it is.
+STEP_S = 15.0
+#: What was there before the query: not its business.
+OLD = "z 1\n"
+QUERY = """
+logs = "none"
+def map(lines):
+    for line in lines:
+        yield line.split()[0], int(line.split()[1])
+reduce = ["count", "sum"]
+"""
+
+
+@contextlib.contextmanager
+def growing(log: Path) -> Iterator[None]:
+    """While entered, lines are appended, torn ones among them."""
+    over = threading.Event()
+
+    def write() -> None:
+        dice = random.Random(7)
+        with log.open("ab", buffering=0) as file:
+            while not over.wait(0.01):
+                for _ in range(dice.randrange(1, 6)):
+                    line = b"%c %d\n" % (dice.choice(b"abc"), dice.randrange(1, 1 << 45))
+                    cut = dice.randrange(len(line))
+                    file.write(line[:cut])
+                    file.write(line[cut:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
+
+
+def client(point: str, nth: int, words: list[str]) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-P", "-m", "tests.rigs.failpoints", point, str(nth), *words]
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, "PYTHONPATH": path})
+
+
+def counted(log: Path) -> tuple[Counter[str], Counter[str]]:
+    """What an independent count of the file as it was written says."""
+    counts, sums = Counter[str](), Counter[str]()
+    for line in log.read_text().removeprefix(OLD).splitlines():
+        key, number = line.split()
+        counts[key] += 1
+        sums[key] += int(number)
+    return counts, sums
+
+
+def test_killed_at_every_step_it_is_exact(home: Path, tmp_path: Path) -> None:
+    """One run, one growing log, many clients: every line counts once."""
+    log, query = tmp_path / "x.log", tmp_path / "q.py"
+    log.write_text(OLD)
+    query.write_text(QUERY)
+    words = ["run", str(query), str(log), "--name", "live", "--follow", "-q"]
+    dice = random.Random(11)
+    points = list(POINTS)
+    dice.shuffle(points)
+    fell: Counter[str] = Counter()
+    with none_left():
+        # It begins where the log ends: that is on the disk before the first line is written.
+        assert call(*words, "--detach").status == 0
+        until(lambda: listed()["live"]["states"] == {"running": 1}, "it runs")
+        with growing(log):
+            with started("attach", "live", "-o", "jsonl", "--every", "100ms") as attached:
+                assert any(snapshot["rows"] for snapshot in snapshots(attached))
+            kill("live")
+            for number in range(KILLS):
+                point = points[number % len(points)]
+                process = client(point, dice.randrange(1, 4), words)
+                try:
+                    process.wait(STEP_S)
+                    fell[point] += 1
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                assert process.wait(HANGS_S) == -signal.SIGKILL, point
+            last = client("", 0, words)
+            time.sleep(0.2)  # some more lines, while it reads; nothing depends on how many
+        counts, sums = counted(log)
+        try:
+            with started("attach", "live", "-o", "jsonl", "--every", "200ms") as attached:
+                for snapshot in snapshots(attached):
+                    total = sum(row["count"] for row in snapshot["rows"])
+                    assert total <= counts.total()
+                    if total == counts.total():
+                        break
+            assert call("cancel", "live").status == 0
+            done = call("attach", "live", "-o", "json")
+        finally:
+            last.kill()
+            last.wait(HANGS_S)
+    assert rows(done) == counts
+    assert {row["key"]: row["sum"] for row in done.rows} == sums
+    assert (done.status, done.snapshot["inexact"]) == (0, [])
+    assert fell.total() >= KILLS // 2
