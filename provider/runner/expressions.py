@@ -93,6 +93,59 @@ def _prefix(text: str, depth: int = 1) -> Optional[str]:
     return "/".join(path.split("/")[: max(depth, 0) + 1]) or None
 
 
+def _number(value: Any) -> Any:
+    """What a text says, an int where it is one: ``7``, ``7.5``."""
+    if not isinstance(value, str):
+        return value
+    return int(value) if len(value) <= 18 and value.isdigit() else _float(value)
+
+
+@lru_cache(maxsize=8)
+def _groups(text: str, expression: str) -> "Optional[Tuple[Optional[str], ...]]":
+    found = pattern(expression).search(text)
+    return found.groups() if found else None
+
+
+def _extract(text: str, expression: str, group: int = 1) -> Optional[str]:
+    """A group, from 1, of the first match; null where there is none, or it is empty."""
+    try:
+        groups = _groups(text, expression)
+    except (re.error, RecursionError):
+        return None
+    return groups[group - 1] or None if groups and 1 <= group <= len(groups) else None
+
+
+# The fields of a record are asked for one by one: what was read of the last few texts is kept. The readers are of
+# formats, imported where one is asked for.
+@lru_cache(maxsize=8)
+def _inner(kind: str, text: str) -> Callable[[str], Any]:
+    raw = encoded(text)
+    if kind == "json":
+        from provider.runner.formats.json import Json
+
+        layout = Json([])  # type: Any
+    else:
+        from provider.runner.formats.keyvalue import Pairs
+
+        layout = Pairs(" ", "=", [], "")
+    parser = layout.parser
+
+    def inner(name: str) -> Any:
+        found = parser([name])(raw)
+        value = found[0] if found else None
+        return (value.decode("utf-8", "surrogateescape") or None) if isinstance(value, bytes) else value
+
+    return inner
+
+
+def _json(text: str, name: str) -> Any:
+    return _inner("json", text)(name)
+
+
+def _logfmt(text: str, name: str) -> Any:
+    return _inner("logfmt", text)(name)
+
+
 def _bucket(value: Any, width: Any) -> Any:
     return value // width * width if width > 0 else None
 
@@ -109,6 +162,10 @@ FUNCTIONS: Dict[str, Function] = {
     "int": Function(("any",), "int", _int),
     "float": Function(("any",), "float", _float),
     "string": Function(("any",), "string", _text),
+    "number": Function(("any",), "any", _number),
+    "extract": Function(("string", "string", "int"), "string", _extract, 1),
+    "json": Function(("string", "string"), "any", _json),
+    "logfmt": Function(("string", "string"), "string", _logfmt),
     "lower": Function(("string",), "string", str.lower),
     "upper": Function(("string",), "string", str.upper),
     "trim": Function(("string",), "string", str.strip),
