@@ -31,7 +31,9 @@ from backplane.wire.errors import LogReduceError, UsageError
 from coordinator.table import Provider
 
 #: Options that do not say what is asked: how it is shown, and by whom.
-_SHOWN: Final = frozenset({"output", "quiet", "verbose", "coverage", "named", "detach", "begun", "every", "limit"})
+_SHOWN: Final = frozenset(
+    {"output", "quiet", "verbose", "coverage", "named", "detach", "begun", "every", "limit", "groups"}
+)
 #: Options that mean a moment, which is settled when the question is first asked.
 _TIMES: Final = ("since", "until")
 #: What to do about a reduce whose state cannot be saved.
@@ -98,7 +100,14 @@ def kept(store: Store) -> tuple[Asked, argparse.Namespace]:
     for name in _TIMES:
         words[name] = words[name][1] if words.get(name) else None
     shape = {"output": "none", "quiet": False, "verbose": False, "coverage": None, "begun": None, "detach": True}
-    args = argparse.Namespace(**words, **shape, every=asked.every, limit=shown.Limit(*asked.limit), named=None)
+    args = argparse.Namespace(
+        **words,
+        **shape,
+        every=asked.every,
+        limit=shown.Limit(*asked.limit),
+        groups=shown.Limit(*asked.groups),
+        named=None,
+    )
     return asked, args
 
 
@@ -206,6 +215,7 @@ def _asked(args: argparse.Namespace, question: QueryQuestion, selection: targets
         ends_at=None if args.for_s is None else time.time() + args.for_s,
         every=args.every,
         limit=(args.limit.rows, args.limit.bytes),
+        groups=(args.groups.rows, args.groups.bytes),
     )
 
 

@@ -80,6 +80,8 @@ class Plan:
     verbose: bool
     #: The private coordinator, where none was found; None begins one.
     begun: Begun | None
+    #: How large the answer may become.
+    groups: shown.Limit
     #: What keeps a named query; None for one that ends with this process.
     named: Running | None = None
 
@@ -95,6 +97,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         filter_s=args.filter_timeout,
         found=finding.coordinator(args),
         verbose=args.verbose,
+        groups=args.groups,
         # `-qv` is one of the ways to ask for its log that are not seen before the command line is parsed.
         begun=args.begun if args.begun and args.begun.verbose == args.verbose else None,
     )
@@ -159,6 +162,8 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         on_fault=show.fault,
         on_break=show.say if plan.verbose else None,
         on_notice=show.say,
+        most_groups=plan.groups.rows,
+        most_bytes=plan.groups.bytes,
     )
     entries = [provider.to_wire() for provider in selection.providers]
     async with open_session(where, show.say) as session:

@@ -37,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROWS[,SIZE]",
         help="most of a query without a reduce (10000,10MB)",
     )
+    group.add_argument(
+        "--groups",
+        type=limit,
+        default=Limit(2_000_000, 1 << 30),
+        metavar="N[,SIZE]",
+        help="most groups and memory of an answer (2000000,1GB); more end the query",
+    )
 
 
 def add_showing(group: argparse._ArgumentGroup) -> None:

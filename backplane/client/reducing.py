@@ -22,7 +22,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from backplane.client.memory import resident_bytes
 from backplane.reduce.answer import Answer, Begin, Instruction, Nonsense
+from backplane.reduce.faults import TooMuch
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
 from backplane.wire.errors import LocalProtocolError, LogReduceError
@@ -36,6 +38,8 @@ JOIN_S: Final = 5.0
 #: How long epochs may gather for one commit while there is other work. Each costs an fsync, and hundreds of providers
 #: are ready within the same second.
 GATHER_S: Final = 0.05
+#: Memory does not fill much faster than a provider's link.
+LOOK_S: Final = 0.5
 
 
 class Outcome(NamedTuple):
@@ -64,6 +68,7 @@ class Reducing:
         outcome: called in the event loop; a failure of the user's reduce arrives as ``failed``.
         failed: called in the event loop with what the answer raised, after which nothing more is applied.
         keeper: keeps a named query's answer; None for one that ends with this process.
+        most_bytes: how much this process may grow while it is asked; None for any size.
     """
 
     def __init__(
@@ -72,9 +77,13 @@ class Reducing:
         outcome: Callable[[Outcome], None],
         failed: Callable[[BaseException], None],
         keeper: Keeper | None = None,
+        most_bytes: int | None = None,
     ) -> None:
         self._answer = answer
         self._keeper = keeper
+        self._most_bytes = most_bytes
+        self._begun_bytes = 0
+        self._looked_at = time.monotonic()
         #: Epochs that were minted and are not stored, and since when the first of them waits.
         self._minted: list[Instruction] = []
         self._minted_at = 0.0
@@ -143,6 +152,7 @@ class Reducing:
 
     def _work(self) -> None:
         try:
+            self._begun_bytes = resident_bytes()
             if self._keeper:
                 self._keeper.fill()
             while self._step():
@@ -226,6 +236,7 @@ class Reducing:
 
     def _apply(self, staged: _Staged) -> None:
         instructions = self._answer.handle(staged.provider, staged.message, staged.size)
+        self._look()
         with self._wake:
             full = not self.room
             self._bytes -= staged.size
@@ -234,6 +245,19 @@ class Reducing:
         now = self._told(instructions)
         if now or room or finished:
             self._post(self._outcome, Outcome(tuple(now), room, finished))
+
+    def _look(self) -> None:
+        """Now and then, whether it is too much for this machine.
+
+        Raises:
+            TooMuch: it is.
+        """
+        now = time.monotonic()
+        if self._most_bytes is None or now < self._looked_at + LOOK_S:
+            return
+        self._looked_at = now
+        if resident_bytes() > self._begun_bytes + self._most_bytes:
+            raise TooMuch(f"taken over {self._most_bytes / 1e9:.1f} GB of this machine's memory")
 
     def _told(self, instructions: list[Instruction]) -> list[Instruction]:
         """Those that may be obeyed at once: not a start whose epoch is not stored yet."""

@@ -118,9 +118,10 @@ class Run:
             resume=self._question.work.resume,
             resume_why=self._question.work.resume_why,
             durable=self._store is not None,
+            most_groups=self._options.most_groups,
         )
         keeper = self._kept(answer, self._store) if self._store else None
-        self._reducing = Reducing(answer, self._outcome, self._failed, keeper)
+        self._reducing = Reducing(answer, self._outcome, self._failed, keeper, self._options.most_bytes)
         self._asking = {"entries": list(providers), "select": select, "reach": dict(reach)}
         if select is None and self._names and not set(self._names) - self._over:
             self._finished.set()  # all had come to an end when the client of before stopped

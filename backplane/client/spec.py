@@ -86,6 +86,8 @@ class Options:
         for_s: seconds after which it is drained; None for no end.
         wait_s: how long unreachable providers are retried; None for no end.
         filter_s: deadline of a filter.
+        most_groups: of the answer; more are a question that was not meant so.
+        most_bytes: how much this process may grow by it.
         on_note: called with (provider, text) for what scripts print.
         on_fault: called with (provider, fault).
         on_break: called with sentences about jobs that broke off or went on.
@@ -98,6 +100,8 @@ class Options:
     filter_s: float = limits.FILTER_S
     limits: Mapping[str, int] = field(default_factory=dict)
     coverage_full: bool = False
+    most_groups: int | None = 2_000_000
+    most_bytes: int | None = 1 << 30
     on_note: Callable[[str, str], None] | None = None
     on_fault: Callable[[str, Any], None] | None = None
     on_break: Callable[[str], None] | None = None

@@ -20,6 +20,7 @@ from typing import Final
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
 from backplane.reduce.coverage import Counters, Standing, coverage
 from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
+from backplane.reduce.faults import TooMuch
 from backplane.reduce.folds import Fold
 from backplane.reduce.journal import Changes, Journal, Place
 from backplane.reduce.saving import Saved
@@ -132,6 +133,7 @@ class Answer:
             the latter is said; ``gap``: another begins anew, and what came meanwhile is said to be missing; ``never``.
         resume_why: the reason for that, one clause.
         durable: remember what is applied for `changes`, which is to be asked for it now and then.
+        most_groups: more than these are a question that was not meant so; None for any number.
     """
 
     def __init__(
@@ -147,6 +149,7 @@ class Answer:
         resume: str = "never",
         resume_why: str = "",
         durable: bool = False,
+        most_groups: int | None = None,
     ) -> None:
         self._query = query
         self._query_id = query_id
@@ -163,6 +166,7 @@ class Answer:
         self._cuts = 0
         self._broken = 0
         self._peak = 0
+        self._most_groups = most_groups
         self._journal = Journal() if durable else None
         #: Restored, and not heard of since: whoever is no target any more has left.
         self._restored: set[str] = set()
@@ -187,6 +191,7 @@ class Answer:
 
         Raises:
             ReduceFault: the query's reduce failed. The answer is of no use any more.
+            TooMuch: it has too many groups; likewise.
             RemoteProtocolError: the coordinator said nonsense. Nothing has changed.
         """
         if isinstance(message, Targets):
@@ -374,6 +379,8 @@ class Answer:
         if parts is None:
             return []
         self._apply(provider, each, parts)
+        if self._most_groups is not None and self._fold.groups > self._most_groups:
+            raise TooMuch(f"over {self._most_groups:,} groups")
         each.standing.applied(message.counters)
         self._cuts += 1
         applied: list[Instruction] = [Applied(provider, message.job, each.cursor.seq)]

@@ -30,6 +30,17 @@ class ReduceFault(LogReduceError):
         self.line = line
 
 
+class TooMuch(LogReduceError):
+    """The answer is larger than it may be: the query is over, with exit status 1.
+
+    Args:
+        what: what there is too much of.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the answer has {what}: group by less, filter more, or allow it more with --groups")
+
+
 @contextlib.contextmanager
 def user_code(what: str) -> Iterator[None]:
     """Run user code, given as ``what`` in messages (``reduce``, ``Reduce.add``).

@@ -39,6 +39,10 @@ class Fold(Protocol):
     def partials(self, provider: str, partials: Partials) -> None:
         """Take groups that `load` has seen."""
 
+    @property
+    def groups(self) -> int:
+        """How many groups it holds; 0 where it is not made of groups, or somebody else holds them."""
+
     def durable(self) -> str | None:
         """None if it can be saved, else why not, in one clause."""
 
@@ -83,6 +87,8 @@ class Fold(Protocol):
 
 class Plain:
     """A fold that is only data: nothing has to be ended."""
+
+    groups = 0
 
     def finish(self) -> None:
         pass

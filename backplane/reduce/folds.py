@@ -80,6 +80,10 @@ class FunctionFold(_Raw):
                 have = get(key, _MISSING)
                 groups[key] = value if have is _MISSING else function(have, value)
 
+    @property
+    def groups(self) -> int:  # type: ignore[override]  # a constant for others
+        return sum(map(len, self._groups.values()))
+
     def durable(self) -> None:
         return None
 

@@ -85,6 +85,8 @@ class ProgramFold:
             lines = [_line(seen_key(key), value, provider) for key, value in pairs[first : first + _PIECE]]
             self._exchange("".join(lines).encode("utf-8", "surrogateescape"))
 
+    groups = 0
+
     def durable(self) -> str:
         """What a process has in mind cannot be read."""
         return "its reduce is a program"

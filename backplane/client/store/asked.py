@@ -50,6 +50,7 @@ class Asked:
         ends_at: when it is to end, in seconds since the epoch; None for no such time.
         every: seconds that values may wait to be shown; another rhythm is no other question.
         limit: most rows and bytes, likewise; None for the usual ones.
+        groups: most groups and bytes of memory, likewise; None for any number.
     """
 
     words: Mapping[str, Any]
@@ -64,6 +65,7 @@ class Asked:
     ends_at: float | None = None
     every: float = 2.0
     limit: tuple[int | None, int | None] = (None, None)
+    groups: tuple[int | None, int | None] = (None, None)
 
     def differs(self, other: Asked) -> list[str]:
         """In what this is another question, in words; nothing if it is the same."""
@@ -91,14 +93,18 @@ class Asked:
             "ends_at": self.ends_at,
             "every": self.every,
             "limit": list(self.limit),
+            "groups": list(self.groups),
         }
 
     @classmethod
     def from_fact(cls, fact: Mapping[str, Any]) -> Asked:
         """What `to_fact` gave."""
         texts = tuple(Text(*each) for each in fact["texts"])
-        rows, size = fact["limit"]
-        return cls(**{**fact, "texts": texts, "entries": tuple(fact["entries"]), "limit": (rows, size)})
+        limits: dict[str, tuple[int | None, int | None]] = {}
+        for name in ("limit", "groups"):
+            number, size = fact[name]
+            limits[name] = (number, size)
+        return cls(**{**fact, "texts": texts, "entries": tuple(fact["entries"]), **limits})
 
     def lay_out(self, place: Path) -> str | None:
         """Write the query's files there, in the place of what was, and return which of them is the query.
