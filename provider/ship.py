@@ -46,6 +46,7 @@ WITH_PLANS: Final = frozenset(
     f"provider.runner.{name}"
     for name in (
         *("plan", "expressions", "compile", "bodies", "folding", "locate"),
+        *("outlet", "reading", "scan", "scanfold", "scanjob"),
         *(f"formats.{name}" for name in ("form", "base", "values", "times", "delimited", "json", "keyvalue", "regex")),
     )
 )

@@ -102,6 +102,11 @@ class Scan:
         """Distinct keys held, at most; some may turn out to be one (``0200`` and ``200``)."""
         return max([len(each) for each in self._states + self._counts] or [0])
 
+    @property
+    def waiting(self) -> int:
+        """Rows that wait to be folded, or for `rows`."""
+        return len(self._keys)
+
     def take(self) -> List[States]:
         """The states of each aggregate by key, and begin anew."""
         self.flush()

@@ -29,7 +29,7 @@ from provider.runner.spawn import DRAIN_SIGNAL, Child, hurry
 
 #: What a child may say. Anything else ends the job: a script that can write to the pipe must not be able to speak as
 #: the link, or to grant itself credit.
-_FROM_CHILD = frozenset((frames.VERDICT, frames.OPEN, frames.CUT, frames.BEAT, frames.GAP, frames.FAULT, frames.END))
+FROM_CHILD = frozenset((frames.VERDICT, frames.OPEN, frames.CUT, frames.BEAT, frames.GAP, frames.FAULT, frames.END))
 _END_STATES = frozenset(("done", "failed", "killed", "refused", "filtered_out"))
 
 #: What a job may take to hand over its last cut after it was asked to drain.
@@ -68,6 +68,8 @@ def _completes(header: Dict[str, Any]) -> int:
 
 class Job:
     """See the module. Times are readings of the supervisor's clock, in seconds."""
+
+    says = FROM_CHILD
 
     def __init__(self, number: int, order: Order, child: Child, now: float) -> None:
         self.number = number
@@ -172,7 +174,7 @@ class Job:
 
     def _accept(self, body: bytes) -> None:
         kind, _ = frames.peek(body)
-        if kind not in _FROM_CHILD:
+        if kind not in self.says:
             raise frames.FrameError("a %s frame" % frames.name(kind))
         if kind == frames.BEAT:
             self._count(frames.header_of(body))
@@ -245,8 +247,11 @@ class Job:
         if self._drain_until is None and not self._dying and not self.reaped:
             self._drained = True
             self._drain_until = now + DRAIN_S
-            hurry(self.pid)
-            os.kill(self.pid, DRAIN_SIGNAL)
+            self._ask_to_drain()
+
+    def _ask_to_drain(self) -> None:
+        hurry(self.pid)
+        os.kill(self.pid, DRAIN_SIGNAL)
 
     def abort(self) -> None:
         """Ends it at once; what has not gone home stays here."""
@@ -265,7 +270,7 @@ class Job:
         if self._silent_at is not None and now - self._silent_at > LINGER_S and not self._dying:
             self.kill("failed", "the job closed its output")
         if self._dying and not self.reaped:
-            tree.kill(self.pid, group=True)
+            self.strike()
         if now - self._noted >= _NOTE_S:
             self._noted = now
             self._note(self._notes.rest(now))
@@ -299,7 +304,16 @@ class Job:
             self._end = (state, reason)
         self._dying = True
         if not self.reaped:
-            tree.kill(self.pid, group=True)
+            self.strike()
+
+    def strike(self) -> None:
+        """Kills its process, and whatever that has started."""
+        tree.kill(self.pid, group=True)
+
+    @property
+    def ended(self) -> bool:
+        """It has said its end and closed its output."""
+        return self._end is not None and self._frames_fd < 0
 
     def _give_up_frames(self) -> None:
         if self._frames_fd >= 0:

@@ -68,6 +68,10 @@ class Source:
         """Waits for more, for 0.2 s at most: nothing else makes this process look at its flags."""
         raise NotImplementedError
 
+    def fileno(self) -> int:
+        """What can be read when there may be more; -1 where nothing tells."""
+        return -1
+
     def moves(self) -> Moves:
         """What moved since this was last asked."""
         return []

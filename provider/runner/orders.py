@@ -37,6 +37,8 @@ class Order(NamedTuple):
     #: The filter has said yes already, and is not run again.
     kept: bool
     limits: Limits
+    #: A plan, which the scan child does.
+    plan: bool
     payload: bytes
 
 
@@ -47,7 +49,7 @@ def parse(header: Dict[str, Any], payload: bytes) -> Order:
         OrderError: it asks for what this version does not have, or for nonsense.
     """
     body = header.get("body", "script")
-    if body not in ("script", "folder"):
+    if body not in ("script", "folder", "plan"):
         raise OrderError("this runner cannot run a %r" % (body,))
     profile = header.get("profile", "open")
     if profile != "open":
@@ -63,6 +65,7 @@ def parse(header: Dict[str, Any], payload: bytes) -> Order:
         guard=bool(header.get("guard", True)),
         kept=bool(header.get("kept", False)),
         limits=_limits(header.get("limits")),
+        plan=body == "plan",
         payload=payload,
     )
 

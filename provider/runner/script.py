@@ -58,7 +58,7 @@ def parse(payload: bytes) -> Script:
     """
     try:
         fields = unpackb(payload)
-        _importable(fields.get("modules") or {})
+        importable(fields.get("modules") or {})
         provider = fields.get("provider") or {}
         return Script(
             file=_typed(str, fields["file"]),
@@ -86,7 +86,7 @@ def parse(payload: bytes) -> Script:
         raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))
 
 
-def _importable(modules: Dict[str, str]) -> None:
+def importable(modules: Dict[str, str]) -> None:
     """Makes modules of the runner importable that travel with the jobs that need them."""
     add = getattr(__loader__, "add", None)  # type: ignore[name-defined]
     if add is not None:  # at home they are files

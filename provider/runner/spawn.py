@@ -45,11 +45,12 @@ class Child(NamedTuple):
     feed_fd: int
 
 
-def spawn(limits: Limits, feed: bool, work: Callable[[], None], guarded: bool = False) -> Child:
+def spawn(limits: Limits, feed: bool, work: Callable[[], None], guarded: bool = False, inbox: int = -1) -> Child:
     """Forks a process that does `work` and nothing else.
 
     Args:
         guarded: a guard stands between, and is what the number is of (see guard).
+        inbox: what the child has as its descriptor 0 instead of a fed source.
 
     Raises:
         OSError: no process or no descriptor is to be had.
@@ -69,7 +70,7 @@ def spawn(limits: Limits, feed: bool, work: Callable[[], None], guarded: bool = 
         raise
     (frames_r, frames_w), (notes_r, notes_w), (feed_r, feed_w) = pipes
     if pid == 0:
-        _child(parent, (feed_r, notes_w, frames_w), limits, work, guarded)
+        _child(parent, (feed_r if inbox < 0 else inbox, notes_w, frames_w), limits, work, guarded)
     for fd in (frames_w, notes_w, feed_r):
         os.close(fd)
     if not feed:

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, List
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Optional
 
 from provider.runner import frames, tree
 from provider.runner.lease import Lease
@@ -19,6 +19,7 @@ from provider.runner.outbox import Outbox
 
 if TYPE_CHECKING:
     from provider.runner.jobs import Job
+    from provider.runner.scanjobs import ScanChild
 
 #: Every link says something this often. Shorter costs wakeups on idle hosts, longer makes a dead link show later.
 BEAT_S = 1.0
@@ -51,6 +52,8 @@ class Supervisor:
         self._up = up
         self._jobs: Dict[int, Job] = {}
         self._turns: Deque[int] = deque()
+        #: Does the plans.
+        self._scan: Optional[ScanChild] = None
         self._epochs: Dict[int, int] = {}
         self._joiners: Dict[int, frames.Joiner] = {}
         self._splitter = frames.Splitter()
@@ -279,14 +282,24 @@ class Supervisor:
         if not self._jobs:
             spawn.adopt_orphans()
             signal.pthread_sigmask(signal.SIG_BLOCK, (spawn.DRAIN_SIGNAL,))
-        process = spawn.spawn(
-            order.limits, order.feed, lambda: child.run(order.epoch, order.payload, order.kept), order.guard
-        )
-        job = jobs.Job(number, order, process, now)
+        if order.plan:
+            job = self._planned(number, order, now)
+        else:
+            process = spawn.spawn(
+                order.limits, order.feed, lambda: child.run(order.epoch, order.payload, order.kept), order.guard
+            )
+            job = jobs.Job(number, order, process, now)
         self._jobs[number] = job
         self._turns.append(number)
         if job.feed is not None:
             self._outbox.urgent(frames.CREDIT, number, {"granted": job.feed.granted})
+
+    def _planned(self, number: int, order: Order, now: float) -> "Job":
+        from provider.runner import scanjobs
+
+        if self._scan is None or self._scan.over:
+            self._scan = scanjobs.ScanChild(order.limits)
+        return scanjobs.PlanJob(number, order, self._scan, now)
 
     def _refuse(self, job: int, epoch: int, state: str, reason: str) -> None:
         header = {"epoch": epoch, "seq": 0, "state": state, "reason": reason, "drained": False, "counters": {}}

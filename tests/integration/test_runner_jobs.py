@@ -312,7 +312,7 @@ def test_a_second_start_of_an_epoch_is_nothing(any_link: RunnerLink, log: Path) 
     assert len(any_link.of(frames.END)) == len(any_link.of(frames.VERDICT)) == 1
 
 
-@pytest.mark.parametrize("header", [{"body": "plan"}, {"profile": "sealed"}, {"limits": {"files": 0}}, {"granted": -1}])
+@pytest.mark.parametrize("header", [{"body": "sql"}, {"profile": "sealed"}, {"limits": {"files": 0}}, {"granted": -1}])
 def test_what_this_runner_does_not_have_is_refused(any_link: RunnerLink, header: dict[str, object]) -> None:
     """An unknown body or profile and senseless limits end the job as refused, and the link lives."""
     any_link.start(1, script(COUNT), **header)

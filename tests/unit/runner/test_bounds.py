@@ -164,7 +164,7 @@ def test_an_order_has_defaults_and_limits() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"body": "plan"},
+        {"body": "sql"},
         {"profile": "sealed"},
         {"epoch": None},
         {"granted": True},

@@ -1,0 +1,159 @@
+"""A plan as a question that can be asked, whatever text it was made of.
+
+Composes `backplane.reduce` and the plans of `provider.runner.plan`. Providers compile plans themselves; here they are
+only looked at, so that a wrong one is refused before anything ships.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backplane.client.spec import Ready, Work
+from backplane.query.starting import modules
+from backplane.reduce.folds import Fold
+from backplane.reduce.planned import Finish, GroupedPlan, StreamedPlan
+from backplane.wire import codec
+from backplane.wire.errors import UsageError
+from provider import ship
+from provider.runner.aggregates import AggregateError, chosen
+from provider.runner.plan import Plan, PlanError
+
+_REPLAYABLE: Final = "a plan reads the same of the same lines"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanQuestion:
+    """A plan's question; `plan_question` makes one.
+
+    Attributes:
+        plan: what providers are sent, and what was read out of it.
+        paths: other sources than the plan's; None for those.
+        finish: what becomes of the table at home: sorted, cut off, renamed.
+        names: columns of the aggregates; None for their own.
+        every_s: how long what was folded may wait on the provider for its cut, at most.
+    """
+
+    title: str
+    name: str
+    plan: Mapping[str, Any]
+    parsed: Plan
+    paths: tuple[str, ...] | None = None
+    follow: bool = False
+    since: float | None = None
+    until: float | None = None
+    rotated: bool = False
+    every_s: float = 2.0
+    limit_rows: int | None = None
+    limit_bytes: int | None = None
+    by_host: bool = False
+    finish: Finish | None = None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def endless(self) -> bool:
+        return self.follow
+
+    @property
+    def streams(self) -> bool:
+        """Its rows are lines in the order of arrival, not groups."""
+        return not self.parsed.aggregates
+
+    @property
+    def feed(self) -> bool:
+        return False
+
+    @property
+    def work(self) -> Work:
+        return Work("plan", False, {}, "exact", _REPLAYABLE, False)
+
+    def fold(self) -> Fold:
+        if self.parsed.aggregates:
+            return GroupedPlan(
+                [each.name for each in self.parsed.aggregates],
+                keys=[each.name for each in self.parsed.keys],
+                names=self.names,
+                finish=self.finish,
+                by_host=self.by_host,
+            )
+        names = [each.name for each in self.parsed.columns] or None
+        return StreamedPlan(names, finish=self.finish, limit=self.limit_rows, most_bytes=self.limit_bytes)
+
+    def body(self, ready: Ready, positions: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+        return {
+            "plan": dict(self.plan),
+            "filter": None,
+            "sources": list(self.paths if self.paths is not None else self.parsed.paths),
+            "follow": self.follow,
+            "since": self.since,
+            "until": self.until,
+            "rotated": self.rotated,
+            "every_s": min(1.0, self.every_s / 2),
+            "provider": {"name": ready.name, "labels": dict(ready.labels)},
+            "positions": [[source, position] for source, position in positions],
+            "modules": travelling(tuple(each.name for each in self.parsed.aggregates)),
+        }
+
+
+def plan_question(
+    title: str,
+    plan: Mapping[str, Any],
+    *,
+    name: str,
+    paths: Sequence[str] | None = None,
+    follow: bool = False,
+    since: float | None = None,
+    until: float | None = None,
+    rotated: bool = False,
+    every_s: float = 2.0,
+    limit: int | None = None,
+    limit_bytes: int | None = None,
+    by_host: bool = False,
+    finishing: Finish | None = None,
+    names: Sequence[str] | None = None,
+) -> PlanQuestion:
+    """The question of a plan's data.
+
+    Args:
+        title: one line for people, such as the text that the plan was made of.
+        limit: most rows of a plan without aggregates.
+        finishing: see `PlanQuestion.finish`.
+
+    Raises:
+        UsageError: it is no plan, or has an aggregate that there is not.
+    """
+    try:
+        parsed = Plan.of(dict(plan))
+        wanted = [each.name for each in parsed.aggregates]
+        columns = [column for each in (chosen(wanted) if wanted else ()) for column in each.columns]
+    except (PlanError, AggregateError) as exc:
+        raise UsageError(str(exc)) from None
+    if names is not None and len(names) != len(columns):
+        raise UsageError(f"{len(names)} names for {len(columns)} columns")
+    return PlanQuestion(
+        title=title,
+        name=name,
+        plan=parsed.data(),
+        parsed=parsed,
+        paths=None if paths is None else tuple(paths),
+        follow=follow,
+        since=since,
+        until=until,
+        rotated=rotated,
+        every_s=every_s,
+        limit_rows=limit,
+        limit_bytes=limit_bytes,
+        by_host=by_host,
+        finish=finishing,
+        names=None if names is None else tuple(names),
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def travelling(aggregates: tuple[str, ...]) -> bytes:
+    """The runner's modules that a plan with these aggregates needs, as a start of body ``plan`` holds them."""
+    wanted = {**ship.plan_modules(), **modules((), (), combine=aggregates)}
+    return zlib.compress(codec.pack(wanted), 9)

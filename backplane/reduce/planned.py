@@ -1,0 +1,85 @@
+"""The folds of plans: what other folds give, under the plan's own column names.
+
+Knows tables. Does not know plans: their names of keys and columns are passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from backplane.reduce.folds import AggregateFold, StreamFold
+from backplane.reduce.rows import Rows
+
+#: What is done with a table before it is shown.
+Finish = Callable[[Rows], Rows]
+
+
+class GroupedPlan(AggregateFold):
+    """Groups.
+
+    Args:
+        aggregates: their names as providers know them.
+        keys: a column's name for each part of a key.
+        names: a column's name for each that the aggregates give; None for the aggregates' own.
+        finish: see `Finish`.
+    """
+
+    def __init__(
+        self,
+        aggregates: Sequence[str],
+        *,
+        keys: Sequence[str] = (),
+        names: Sequence[str] | None = None,
+        finish: Finish | None = None,
+        by_host: bool = False,
+    ) -> None:
+        super().__init__(aggregates, by_host=by_host)
+        self._shown = tuple(names) if names is not None else self._columns
+        if len(self._shown) != len(self._columns):
+            raise ValueError(f"{len(self._shown)} names for {len(self._columns)} columns")
+        self._keys = tuple(keys)
+        self._finish = finish
+
+    def rows(self) -> Rows:
+        found = super().rows()
+        lead = tuple(name for name in found.columns[: -len(self._columns)] if name in ("window", "host"))
+        columns = (*lead, *self._keys, *self._shown)
+        errors = tuple(
+            (shown, said)
+            for name, said in found.errors
+            for own, shown in zip(self._columns, self._shown, strict=True)
+            if own == name
+        )
+        if found.rows and len(columns) != len(found.columns):
+            return found  # a key of another shape than the plan's: shown as it is
+        table = Rows(columns, found.rows, tuple(dict.fromkeys(errors)))
+        return table if self._finish is None else self._finish(table)
+
+
+class StreamedPlan(StreamFold):
+    """Lines, or some columns of them, as they arrive.
+
+    Args:
+        names: of the columns; None for whole lines.
+        finish: see `Finish`.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        finish: Finish | None = None,
+        limit: int | None = None,
+        most_bytes: int | None = None,
+    ) -> None:
+        super().__init__(limit, most_bytes)
+        self._names = tuple(names) if names else None
+        self._finish = finish
+
+    def rows(self) -> Rows:
+        found = super().rows()
+        if self._names is not None:
+            width = len(self._names)
+            rows = tuple((row[0], *row[-1]) for row in found.rows if len(row[-1]) == width)
+            found = Rows(("host", *self._names), rows)
+        return found if self._finish is None else self._finish(found)

@@ -1,0 +1,218 @@
+"""A reader of the scan child: one pass over some sources, for all jobs that are at the same place of them.
+
+Knows sources, places and folds. Does not know frames. It travels with plans: standard library only, Python 3.6.
+
+Theory of operation
+-------------------
+Every job begins with a reader of its own, which opens the sources where the job is to begin. A reader that is behind
+another one of the same sources reads up to that one's place, exactly, and then its job joins it; nothing tells the two
+apart from there on. A job may leave a reader at any block, with its positions, and come back with a new one.
+
+Places are told by positions: a file and an offset in it for each source. What was opened at another size is at the same
+place until the end of the smaller: there a job that came later goes on by itself.
+"""
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from provider.runner.files import absolute
+from provider.runner.lines import Block, Source
+from provider.runner.positions import parse
+from provider.runner.scanfold import Fold
+from provider.runner.scanjob import ScanJob
+from provider.runner.sources import find
+
+#: A file, and an offset in it.
+Spot = Tuple[int, int, int]
+
+
+def _no_items(_: bytes) -> List[Any]:
+    return []
+
+
+class Spread:
+    """Tells of sources to all jobs of a reader (see `sources.Told`)."""
+
+    def __init__(self, reader: "Reader") -> None:
+        self._reader = reader
+
+    def opened(self, log: Any, reason: str) -> None:
+        """A source's first position."""
+        if not log.told:
+            log.told = log.position()
+        self._reader.spots[log.source] = _spot(log.told)
+        for job in self._reader.jobs:
+            job.fold.known(log.source)
+            job.opened(log.source, log.told, reason)
+
+    def begun(self) -> None:
+        """All sources that there are now have been opened."""
+        for job in self._reader.jobs:
+            job.begun()
+
+    def gap(self, source: str, reason: str, lines: Optional[int] = None, size: Optional[int] = None) -> None:
+        """Something of it cannot be read."""
+        for job in self._reader.jobs:
+            job.gap(source, reason, lines, size)
+
+
+class Reader:
+    """See the module.
+
+    Raises:
+        Failure: a source is missing or unreadable.
+    """
+
+    def __init__(self, job: ScanJob) -> None:
+        self.jobs = [job]
+        #: Those that joined: a file may have been larger when they began.
+        self.late: "List[ScanJob]" = []
+        self.spots: "Dict[str, Spot]" = {}
+        #: There was nothing to read the last time.
+        self.idle = False
+        self.over = False
+        wanted = job.wanted
+        #: What has to be equal so that two readers may become one.
+        self.what = (tuple(wanted.sources), wanted.follow, wanted.scope._replace(resumed=False))
+        told: Any = Spread(self)
+        #: Of its jobs, each once.
+        self.folds: "List[Fold]" = []
+        self.source: Source = _source(job, told)
+        self._blocks = self.source.blocks()
+        self.count_folds()
+
+    def count_folds(self) -> None:
+        """After jobs or their folds have changed."""
+        self.folds = []
+        for job in self.jobs:
+            if job.fold not in self.folds:
+                self.folds.append(job.fold)
+
+    # --- reading
+
+    def step(self, ahead: "Optional[Reader]", failed: "Callable[[ScanJob, Exception], None]") -> None:
+        """Reads a block, up to the place of the one ahead."""
+        try:
+            block = next(self._blocks)
+        except StopIteration:
+            self.over = True
+            return
+        self.idle = block is None
+        if block is None:
+            for fold in self.folds:
+                fold.rest()
+            return
+        data = block.data
+        if data[-1:] != b"\n" and self.late:
+            # What its line really is those know who began when it was longer.
+            for job in list(self.late):
+                self.leave(job)
+            if not self.jobs:
+                return
+        if ahead is not None:
+            data = data[: self._room(block, ahead)]
+        size = len(data) + block.skipped
+        self._fold(data if data[-1:] in (b"\n", b"") else data + b"\n", block.source, failed)
+        for job in self.jobs:
+            job.bytes += size
+        if block.taken is not None:
+            block.taken(size)
+
+    def _fold(self, data: bytes, source: str, failed: "Callable[[ScanJob, Exception], None]") -> None:
+        if not data:
+            return
+        for fold in self.folds:
+            try:
+                fold.feed(data, source)
+            except (MemoryError, ValueError, TypeError, RecursionError) as exc:
+                for job in [job for job in self.jobs if job.fold is fold]:
+                    self.leave(job)
+                    failed(job, exc)
+
+    def _room(self, block: Block, ahead: "Reader") -> int:
+        """How much of a block there is up to the place of a reader ahead."""
+        whole = len(block.data)
+        others = [source for source, spot in self.spots.items() if ahead.spots.get(source) != spot]
+        if len(others) != 1 or absolute(others[0]) != block.path or others[0] not in ahead.spots:
+            return whole
+        mine, there = self.spots[others[0]], ahead.spots[others[0]]
+        room = there[2] - mine[2] - block.skipped
+        if mine[:2] != there[:2] or not 0 < room <= whole or block.data[room - 1 : room] != b"\n":
+            return whole
+        return room
+
+    def collect(self) -> None:
+        """Tells its jobs where they are."""
+        for source, _, to in self.source.moves():
+            self.spots[source] = _spot(to)
+            for job in self.jobs:
+                job.moved[source] = to
+
+    def progress(self) -> int:
+        """A measure of how far it is."""
+        return sum(spot[2] for spot in self.spots.values())
+
+    # --- who reads with whom
+
+    def joins(self, other: "Reader") -> bool:
+        """Hands all jobs over to another one, if that is at the same place."""
+        if self.spots != other.spots:
+            return False
+        for job in self.jobs:
+            twin = next((fold for fold in other.folds if fold.equals(job.fold)), None)
+            if twin is not None and not job.outlet.pending:
+                job.cut()
+                twin.jobs[0].cut()
+                job.share(twin)
+            job.dropped = added(job.dropped, self.source.dropped())
+            job.dropped = added(job.dropped, other.source.dropped(), -1)
+            job.reader = other
+            other.jobs.append(job)
+            if not job.wanted.follow:
+                other.late.append(job)
+        self.jobs = []
+        other.count_folds()
+        self.close()
+        return True
+
+    def leave(self, job: ScanJob) -> None:
+        """Takes a job out, with where it is."""
+        self.collect()
+        job.unshare()
+        job.dropped = added(job.dropped, self.source.dropped())
+        job.reader = None
+        self.jobs.remove(job)
+        if job in self.late:
+            self.late.remove(job)
+        self.count_folds()
+        if not self.jobs:
+            self.close()
+
+    def close(self) -> None:
+        """Gives its descriptors back."""
+        self.over = True
+        close = getattr(self.source, "close", None)
+        if close is not None:
+            close()
+
+
+def _spot(position: bytes) -> Spot:
+    at = parse(position)
+    return (at.device, at.inode, at.offset) if at is not None else (0, 0, 0)
+
+
+def added(counts: Dict[str, int], more: Dict[str, int], sign: int = 1) -> Dict[str, int]:
+    """The sums of counts by name."""
+    names = list(counts) + [name for name in more if name not in counts]
+    return {name: counts.get(name, 0) + sign * more.get(name, 0) for name in names}
+
+
+def _source(job: ScanJob, told: Any) -> Source:
+    wanted = job.wanted
+    scope = wanted.scope._replace(resumed=wanted.scope.resumed or job.begun_before)
+    if wanted.follow:
+        from provider.runner.follow import Follow
+
+        return Follow(wanted.sources, dict(job.at), _no_items, told, False, scope)
+    from provider.runner.finish import Finish
+
+    return Finish(find(wanted.sources, False, job.at), dict(job.at), _no_items, told, scope)
