@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
     try:
         return _main(argv)
     except LogReduceError as exc:
-        _say(str(exc))
+        _say(str(exc), keep="\n" if exc.points else "")
         return exc.exit_status
     except BrokenPipeError:
         # Whoever read our output has seen enough: of a page that is no failure, but an answer that was cancelled for it
@@ -200,8 +200,8 @@ def overview() -> str:
     )
 
 
-def _say(text: str) -> None:
+def _say(text: str, keep: str = "") -> None:
     """One sentence to the user. It may quote what came from elsewhere, so it is made harmless first."""
     from backplane.client.outputs.harmless import harmless
 
-    print(f"logreduce: {harmless(text)}", file=sys.stderr)
+    print(f"logreduce: {harmless(text, keep=keep)}", file=sys.stderr)

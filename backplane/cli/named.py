@@ -21,6 +21,7 @@ from backplane.cli import run as running
 from backplane.client.named import process
 from backplane.client.named.ended import last
 from backplane.client.named.running import Running
+from backplane.client.planned import PlanQuestion
 from backplane.client.question import QueryQuestion
 from backplane.client.store.asked import Asked, texts
 from backplane.client.store.database import Store
@@ -111,7 +112,7 @@ def kept(store: Store) -> tuple[Asked, argparse.Namespace]:
     return asked, args
 
 
-def stored_question(where: Directory, asked: Asked, args: argparse.Namespace) -> QueryQuestion:
+def stored_question(where: Directory, asked: Asked, args: argparse.Namespace) -> QueryQuestion | PlanQuestion:
     """The question as it was when it was first asked, whatever has become of its files."""
     path = asked.lay_out(where.query)
     local = targets.Selection(tuple(Provider.from_wire(dict(entry)) for entry in asked.entries), select=None)
@@ -121,7 +122,7 @@ def stored_question(where: Directory, asked: Asked, args: argparse.Namespace) ->
     )
 
 
-def show_last(args: argparse.Namespace, question: QueryQuestion, store: Store) -> int:
+def show_last(args: argparse.Namespace, question: QueryQuestion | PlanQuestion, store: Store) -> int:
     """Show the last snapshot of one that has ended, and return the exit status of that."""
     show = shown.show(args, streams=question.streams, title=question.title)
     with show, naming.own_prints():
@@ -165,7 +166,7 @@ def _ask(
     where: Directory,
     store: Store,
     args: argparse.Namespace,
-    question: QueryQuestion,
+    question: QueryQuestion | PlanQuestion,
     selection: targets.Selection,
     ready: Callable[[], None] = lambda: None,
 ) -> int:
@@ -178,12 +179,12 @@ def _ask(
         for_s=None if ends_at is None else max(0.0, ends_at - time.time()),
         named=Running(where, store, about, ready),
     )
-    for warning in question.query.warnings:
+    for warning in question.notices:
         planned.show.say(warning)
     return running.execute(question, selection, planned)
 
 
-def _asked(args: argparse.Namespace, question: QueryQuestion, selection: targets.Selection) -> Asked:
+def _asked(args: argparse.Namespace, question: QueryQuestion | PlanQuestion, selection: targets.Selection) -> Asked:
     """The question as it is kept.
 
     Raises:
@@ -192,16 +193,17 @@ def _asked(args: argparse.Namespace, question: QueryQuestion, selection: targets
     if question.feed:
         raise UsageError("--name: standard input cannot be read again after a break: name a file instead of -")
     settings = naming.settings(args.settings)
-    for name in question.query.secret:
+    for name in question.query.secret if isinstance(question, QueryQuestion) else ():
         if not settings.get(name, "").startswith("@"):
             raise UsageError(
                 f"--name: {name} is secret, and a question that is kept must not hold it: --set {name}=@FILE"
             )
     why_not = question.fold().durable()
     if why_not is not None:
-        instead = _INSTEAD.get(question.query.reduction.kind, "ask without --name")
+        kind = question.query.reduction.kind if isinstance(question, QueryQuestion) else ""
+        instead = _INSTEAD.get(kind, "ask without --name")
         raise UsageError(f"--name: the answer cannot be kept: {why_not}; {instead}")
-    found = None if "|" in args.query or any(map(str.isspace, args.query)) else find(args.query)
+    found = None if naming.is_one_line(args.query) else find(args.query)
     return Asked(
         words={name: _word_of(name, value) for name, value in vars(args).items() if name not in _SHOWN},
         texts=texts(found.file) if found else (),

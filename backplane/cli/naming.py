@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import glob
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_query(parser: argparse.ArgumentParser) -> None:
     """Add what names a query and its parameters."""
-    parser.add_argument("query", metavar="QUERY", help="a path (with / or .py), or a name of the library")
+    parser.add_argument("query", metavar="QUERY", help="a line (with a blank or |), a path (with / or .py), or a name")
     parser.add_argument(
         "files", metavar="FILES", nargs="*", default=[], help="instead of the query's own source; - is stdin"
     )
@@ -30,6 +31,11 @@ def add_query(parser: argparse.ArgumentParser) -> None:
         "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: tick:5s"
     )
     add_settings(parser)
+
+
+def is_one_line(query: str) -> bool:
+    """A QUERY with white space or a ``|`` is one, unless a file has that name."""
+    return not os.path.exists(query) and ("|" in query or any(map(str.isspace, query)))
 
 
 def settings(texts: Iterable[str]) -> dict[str, str]:
@@ -56,10 +62,11 @@ def sources(args: argparse.Namespace, local: bool) -> list[str] | None:
     On this machine a path is meant from where the user stands, on others from the login's home.
     """
     given = [*args.files, *args.sources]
-    return ([_located(source) for source in given] if local else given) or None
+    return ([located(source) for source in given] if local else given) or None
 
 
-def _located(source: str) -> str:
+def located(source: str) -> str:
+    """A source of this machine, as it is meant from where the user stands."""
     if source == "-" or source.startswith(("tick:", "cmd:", "journald:")):
         return source
     path = Path(source).expanduser().absolute()

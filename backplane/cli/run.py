@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backplane.cli import finding, naming, shown, targets
+from backplane.cli import finding, naming, pruning, shown, targets
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from backplane.client.begun import Begun
     from backplane.client.named.running import Running
     from backplane.client.place import Place
+    from backplane.client.planned import PlanQuestion
     from backplane.client.private import Private
     from backplane.client.question import QueryQuestion
     from backplane.client.spec import Question
+    from provider.runner.expressions import Expression
 
 _LATER = (
     ("since", "--since"),
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     selection = targets.selection(args)
     question = load_question(args, selection)
     planned = plan(args, question)
-    for warning in question.query.warnings:
+    for warning in question.notices:
         planned.show.say(warning)
     return execute(question, selection, planned)
 
@@ -84,6 +86,9 @@ class Plan:
     groups: shown.Limit
     #: What keeps a named query; None for one that ends with this process.
     named: Running | None = None
+    #: Which providers the question asks at all (`pruning`); None for all.
+    hosts: Expression | None = None
+    follow: bool = False
 
 
 def plan(args: argparse.Namespace, question: Question) -> Plan:
@@ -100,16 +105,22 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         groups=args.groups,
         # `-qv` is one of the ways to ask for its log that are not seen before the command line is parsed.
         begun=args.begun if args.begun and args.begun.verbose == args.verbose else None,
+        hosts=getattr(question, "hosts", None),  # of plans alone
+        follow=args.follow,
     )
 
 
-def load_question(args: argparse.Namespace, selection: targets.Selection) -> QueryQuestion:
+def load_question(args: argparse.Namespace, selection: targets.Selection) -> QueryQuestion | PlanQuestion:
     """The query that the options name, ready to be asked of the selection.
 
     Raises:
         QueryError: the query file is wrong.
         UsageError: the query, a file or a parameter does not exist, or stdin is asked of other machines.
     """
+    if naming.is_one_line(args.query):
+        from backplane.cli import lining
+
+        return lining.question(args, local=selection.local)
     from backplane.client.question import QueryQuestion
     from backplane.query.load import load
 
@@ -129,6 +140,8 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
 
 def execute(question: Question, selection: targets.Selection, plan: Plan) -> int:
     """Ask a question of the selected providers, show the answer, and return the exit status."""
+    if plan.hosts is not None:
+        selection = pruning.pruned(selection, plan.hosts)
     for notice in (selection.notice, plan.found.notice):
         if notice:
             plan.show.say(notice)
@@ -167,8 +180,11 @@ async def _answered(where: Place | Private, question: Question, selection: targe
     )
     entries = [provider.to_wire() for provider in selection.providers]
     async with open_session(where, show.say) as session:
-        for notice in (await selection.chosen(session))[1]:
+        names, notices = await selection.chosen(session)
+        for notice in notices:
             show.say(notice)
+        if plan.hosts is not None:
+            selection = pruning.pruned_table(selection, plan.hosts, names, follow=plan.follow)
         named = plan.named
         store = named.store if named else None
         run = session.ask(question, entries, selection.reach, options, selection.select, store)

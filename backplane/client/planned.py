@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backplane.client.spec import Ready, Work
+from backplane.query.hosts import conjunction, for_host
 from backplane.query.starting import modules
 from backplane.reduce.folds import Fold
 from backplane.reduce.planned import Finish, GroupedPlan, StreamedPlan
@@ -20,6 +21,7 @@ from backplane.wire import codec
 from backplane.wire.errors import UsageError
 from provider import ship
 from provider.runner.aggregates import AggregateError, chosen
+from provider.runner.expressions import Expression
 from provider.runner.plan import Plan, PlanError
 
 _REPLAYABLE: Final = "a plan reads the same of the same lines"
@@ -35,6 +37,9 @@ class PlanQuestion:
         finish: what becomes of the table at home: sorted, cut off, renamed.
         names: columns of the aggregates; None for their own.
         every_s: how long what was folded may wait on the provider for its cut, at most.
+        hosts: which providers are asked at all (`backplane.query.hosts`); None for all. The plan asks it too, of those
+            that join later.
+        notices: what the user should know.
     """
 
     title: str
@@ -52,6 +57,8 @@ class PlanQuestion:
     by_host: bool = False
     finish: Finish | None = None
     names: tuple[str, ...] | None = None
+    hosts: Expression | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def endless(self) -> bool:
@@ -84,7 +91,7 @@ class PlanQuestion:
 
     def body(self, ready: Ready, positions: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         return {
-            "plan": dict(self.plan),
+            "plan": for_host(self.plan, ready.name, ready.labels),
             "filter": None,
             "sources": list(self.paths if self.paths is not None else self.parsed.paths),
             "follow": self.follow,
@@ -114,11 +121,14 @@ def plan_question(
     by_host: bool = False,
     finishing: Finish | None = None,
     names: Sequence[str] | None = None,
+    hosts: Expression | None = None,
+    notices: Sequence[str] = (),
 ) -> PlanQuestion:
     """The question of a plan's data.
 
     Args:
         title: one line for people, such as the text that the plan was made of.
+        plan: may speak of providers, as `backplane.query.hosts` says it.
         limit: most rows of a plan without aggregates.
         finishing: see `PlanQuestion.finish`.
 
@@ -126,7 +136,7 @@ def plan_question(
         UsageError: it is no plan, or has an aggregate that there is not.
     """
     try:
-        parsed = Plan.of(dict(plan))
+        parsed = Plan.of(for_host(plan, "", {}))
         wanted = [each.name for each in parsed.aggregates]
         columns = [column for each in (chosen(wanted) if wanted else ()) for column in each.columns]
     except (PlanError, AggregateError) as exc:
@@ -136,7 +146,7 @@ def plan_question(
     return PlanQuestion(
         title=title,
         name=name,
-        plan=parsed.data(),
+        plan={**plan, "where": conjunction([part for part in (hosts, plan.get("where")) if part is not None])},
         parsed=parsed,
         paths=None if paths is None else tuple(paths),
         follow=follow,
@@ -149,6 +159,8 @@ def plan_question(
         by_host=by_host,
         finish=finishing,
         names=None if names is None else tuple(names),
+        hosts=hosts,
+        notices=tuple(notices),
     )
 
 

@@ -53,6 +53,11 @@ class QueryQuestion:
         return self.query.title
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know."""
+        return self.query.warnings
+
+    @property
     def endless(self) -> bool:
         return self.follow or self.query.endless
 

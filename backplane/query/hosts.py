@@ -37,19 +37,20 @@ def split(where: Expression | None) -> tuple[Expression | None, Expression | Non
     """
     if where is None:
         return None, None
-    parts = _conjuncts(where)
+    parts = conjuncts(where)
     hosts = [part for part in parts if fields(part) and all(map(is_host, fields(part)))]
     rest = [part for part in parts if part not in hosts]
     return conjunction(hosts), conjunction(rest)
 
 
-def _conjuncts(where: Expression) -> list[Expression]:
-    return [each for part in where[1:] for each in _conjuncts(part)] if where[0] == "and" else [where]
+def conjuncts(where: Expression) -> list[Expression]:
+    """The conditions that all have to hold."""
+    return [each for part in where[1:] for each in conjuncts(part)] if where[0] == "and" else [where]
 
 
 def conjunction(parts: list[Expression]) -> Expression | None:
     """All of them; None of none."""
-    flat = [each for part in parts for each in _conjuncts(part)]
+    flat = [each for part in parts for each in conjuncts(part)]
     return None if not flat else flat[0] if len(flat) == 1 else ["and", *flat]
 
 
@@ -71,7 +72,7 @@ def names(hosts: Expression | None) -> list[str] | None:
     >>> names(["in", ["field", "host"], ["a", "b"]])
     ['a', 'b']
     """
-    for part in _conjuncts(hosts) if hosts is not None else []:
+    for part in conjuncts(hosts) if hosts is not None else []:
         if part[0] == "=" and part[1] == ["field", HOST] and part[2][0] == "value":
             return [str(part[2][1])]
         if part[0] == "in" and part[1] == ["field", HOST]:
@@ -84,7 +85,9 @@ def for_host(plan: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> d
     record = _record(name, labels)
     told = dict(plan)
     if plan.get("where") is not None:
-        told["where"] = _told(plan["where"], record)
+        parts = [_told(part, record) for part in conjuncts(plan["where"])]
+        # What is true of this provider is asked of none of its records.
+        told["where"] = conjunction([part for part in parts if part != ["value", True]])
     for part in _COLUMNS:
         told[part] = [[title, None if value is None else _told(value, record)] for title, value in plan.get(part) or []]
     return told
@@ -102,6 +105,9 @@ def _told(part: Expression, record: Mapping[str, Any]) -> Expression:
         return ["value", record.get(part[1])] if is_host(part[1]) else part
     if kind == "value":
         return part
+    read = fields(part)
+    if read and all(map(is_host, read)):
+        return ["value", evaluate(part, dict(record))]
     if kind == "in":
         return [kind, _told(part[1], record), part[2]]
     return [kind, *(_told(each, record) if type(each) is list else each for each in part[1:])]

@@ -32,38 +32,27 @@ class Finishing:
     Attributes:
         keys: the names of the key columns.
         values: the names of the columns after them.
-        spread: the rows are lines, of which each is a list of values.
     """
 
     keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
-    spread: bool = False
 
     def finish(self, rows: Rows) -> Rows:
         """The rows as the question asked for them."""
         leading = self._leading(rows)
-        columns = [*rows.columns[:leading], *self.keys, *self.values]
-        table: _Table = columns, [self._row(row, leading) for row in rows.rows]
+        table: _Table = [*rows.columns[:leading], *self.keys, *self.values], list(rows.rows)
         for step in self.steps:
             table = _STEPS[step[0]](table, step[1:], leading)
         names, found = table
         return Rows(tuple(names), tuple(found), self._errors(rows, names))
 
     def _leading(self, rows: Rows) -> int:
-        """How many columns stand before the keys."""
-        if self.spread:
-            return 1
+        """How many columns stand before the keys. A key may be called as one of these, too."""
         count = 0
         for name in _LEADING:
             count += rows.columns[count : count + 1] == (name,)
-        return count
-
-    def _row(self, row: tuple[Any, ...], leading: int) -> tuple[Any, ...]:
-        if self.spread:
-            values = row[-1] if isinstance(row[-1], list) else [row[-1]]
-            return (*row[:leading], *values, *[None] * (len(self.values) - len(values)))
-        return row
+        return min(count, max(0, len(rows.columns) - len(self.keys) - len(self.values)))
 
     def _errors(self, rows: Rows, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """What is not exact, by the names that columns have now."""

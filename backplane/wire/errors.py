@@ -19,6 +19,8 @@ class LogReduceError(Exception):
     """Anything that we raise on purpose. ``str()`` is one sentence for the user."""
 
     exit_status = 1
+    #: Below the sentence there are lines that point at a place in the user's own text.
+    points = False
 
 
 class UsageError(LogReduceError):

@@ -12,16 +12,7 @@ from backplane.query.oneline.mistakes import Mistake, OneLineError
 from backplane.query.oneline.model import OneLine
 from backplane.query.oneline.parser import parsed
 
-__all__ = ["OneLine", "OneLineError", "is_one_line", "one_line"]
-
-
-def is_one_line(query: str) -> bool:
-    """A QUERY with white space or a ``|`` is one.
-
-    >>> is_one_line("nginx|count"), is_one_line("./query.py")
-    (True, False)
-    """
-    return "|" in query or any(map(str.isspace, query))
+__all__ = ["OneLine", "OneLineError", "one_line"]
 
 
 def one_line(text: str, sources: Sequence[str] | None = None) -> OneLine:

@@ -33,7 +33,10 @@ class OneLineError(UsageError):
         column: the place, from 1.
     """
 
+    points = True
+
     def __init__(self, reason: str, text: str, start: int, end: int) -> None:
+        reason = " ".join(reason.split("\n"))
         super().__init__(f"{reason}\n{pointed(text, start, end)}")
         self.reason = reason
         self.text = text

@@ -1,0 +1,63 @@
+"""A QUERY of one line as a question: read, given paths and the options of the command line.
+
+Composes `backplane.query.oneline`, the finishing of rows at home, and `backplane.client.planned`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from backplane.cli import naming
+from backplane.client.planned import PlanQuestion, plan_question
+from backplane.query.oneline import OneLine, one_line
+from backplane.reduce.finishing import Finishing
+from backplane.wire.errors import UsageError
+
+
+def read(args: argparse.Namespace, *, local: bool) -> OneLine:
+    """What the command line asks in one line.
+
+    Args:
+        local: this machine alone is asked.
+
+    Raises:
+        UsageError: the line is wrong, or asks for what a line cannot.
+    """
+    if args.settings:
+        raise UsageError("--set: a question of one line has no parameters, so write the value into it")
+    asked = one_line(args.query, naming.sources(args, local))
+    for path in asked.paths:
+        if path == "-":
+            raise UsageError("a question of one line reads files, and - is none: write what you have into a file")
+        if path.startswith(("tick:", "cmd:", "journald:")):
+            raise UsageError(f"a question of one line reads files, and {path!r} is none: put it into a query file")
+    return asked
+
+
+def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
+    """The same, ready to be asked.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    asked = read(args, local=local)
+    finishing = Finishing(asked.keys, asked.values, asked.steps)
+    limits = [limit for limit in (asked.limit, args.limit.rows) if limit is not None]
+    return plan_question(
+        asked.text,
+        asked.plan,
+        name=str(asked.plan["format"].get("name", "line")),
+        paths=[naming.located(path) for path in asked.paths] if local else None,
+        follow=args.follow,
+        since=args.since,
+        until=args.until,
+        rotated=bool(args.rotated),
+        every_s=args.every,
+        limit=min(limits, default=None),
+        limit_bytes=args.limit.bytes,
+        by_host=args.by_host,
+        finishing=finishing.finish if asked.steps else None,
+        names=asked.values if asked.plan["aggregates"] else None,
+        hosts=asked.hosts,
+        notices=asked.notices,
+    )
