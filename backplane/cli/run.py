@@ -196,5 +196,5 @@ async def _answered(where: Place | Private, question: Question, selection: targe
                         await named.saw(snapshot)
         await session.release(run)
         if named:
-            await named.over()
+            await named.over(run)
     return show.status

@@ -15,7 +15,6 @@ Knows the answer's interface. Knows nothing of links, jobs or credit windows.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
@@ -27,7 +26,7 @@ from backplane.reduce.answer import Answer, Begin, Instruction, Nonsense
 from backplane.reduce.faults import TooMuch
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
-from backplane.wire.errors import LocalProtocolError, LogReduceError
+from backplane.wire.errors import LocalProtocolError
 from backplane.wire.messages import Message
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ class Reducing:
     ) -> None:
         self._answer = answer
         self._keeper = keeper
+        self._kept = False
         self._most_bytes = most_bytes
         self._begun_bytes = 0
         self._looked_at = time.monotonic()
@@ -106,6 +106,13 @@ class Reducing:
         """True while staging is under its limit, so that more credit may be granted."""
         stuck = self._keeper is not None and self._keeper.stuck
         return self._bytes < limits.STAGING_BYTES and not stuck
+
+    @property
+    def unkept(self) -> str | None:
+        """Once it is closed: why a named query's answer is not stored as it was last shown; None if it is."""
+        if self._keeper is None or self._kept:
+            return None
+        return self._keeper.stuck or "its reduce has not come to an end"
 
     def statistics(self) -> dict[str, int]:
         """Bytes staged now and at most so far, and messages waiting."""
@@ -158,8 +165,7 @@ class Reducing:
             while self._step():
                 pass
             if self._keeper:
-                with contextlib.suppress(LogReduceError):  # it has been said, or is of no use to anybody any more
-                    self._keeper.commit()
+                self._kept = self._keeper.commit()
         except BaseException as exc:  # a user's reduce may raise anything, and the loop must hear of it
             self._post(self._fail, exc)
         finally:

@@ -18,7 +18,7 @@ from tests.bench.pairs import Way, compare
 STATUS: Final = (
     '"""By status."""\nlogs = "x"\ndef map(lines):\n    for line in lines:\n        yield line.split(" ", 9)[8], 1\n'
 )
-KEYS: Final = '"""By key."""\nlogs = "x"\ndef map(lines):\n    for line in lines:\n        yield line[:-1], 1\n'
+KEYS: Final = '"""By key."""\nlogs = "x"\ndef map(lines):\n    for line in lines:\n        yield line, 1\n'
 COUNT: Final = 'reduce = "count"\n'
 #: Repeated to the size wanted.
 _BLOCK_LINES: Final = 40_000

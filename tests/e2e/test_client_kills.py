@@ -61,12 +61,14 @@ def growing(log: Path) -> Iterator[None]:
         writer.join()
 
 
-def client(point: str, nth: int, words: list[str]) -> subprocess.Popen[bytes]:
+def client(point: str, nth: int, words: list[str], said: Path) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-P", "-m", "tests.rigs.failpoints", point, str(nth), *words]
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(argv, stdin=quiet, stdout=quiet, stderr=quiet, env={**os.environ, "PYTHONPATH": path})
+    nothing = subprocess.DEVNULL
+    environ = {**os.environ, "PYTHONPATH": path}
+    with said.open("wb") as err:
+        return subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=err, env=environ)
 
 
 def counted(log: Path) -> tuple[Counter[str], Counter[str]]:
@@ -85,6 +87,7 @@ def test_killed_at_every_step_it_is_exact(home: Path, tmp_path: Path) -> None:
     log.write_text(OLD)
     query.write_text(QUERY)
     words = ["run", str(query), str(log), "--name", "live", "--follow", "-q"]
+    said = tmp_path / "said"
     dice = random.Random(11)
     points = list(POINTS)
     dice.shuffle(points)
@@ -99,14 +102,14 @@ def test_killed_at_every_step_it_is_exact(home: Path, tmp_path: Path) -> None:
             kill("live")
             for number in range(KILLS):
                 point = points[number % len(points)]
-                process = client(point, dice.randrange(1, 4), words)
+                process = client(point, dice.randrange(1, 4), words, said)
                 try:
                     process.wait(STEP_S)
                     fell[point] += 1
                 except subprocess.TimeoutExpired:
                     process.kill()
-                assert process.wait(HANGS_S) == -signal.SIGKILL, point
-            last = client("", 0, words)
+                assert process.wait(HANGS_S) == -signal.SIGKILL, f"{point}: {said.read_text()}"
+            last = client("", 0, words, said)
             time.sleep(0.2)  # some more lines, while it reads; nothing depends on how many
         counts, sums = counted(log)
         try:
@@ -121,6 +124,7 @@ def test_killed_at_every_step_it_is_exact(home: Path, tmp_path: Path) -> None:
         finally:
             last.kill()
             last.wait(HANGS_S)
+    assert done.status == 0, done.err
     assert rows(done) == counts
     assert {row["key"]: row["sum"] for row in done.rows} == sums
     assert (done.status, done.snapshot["inexact"]) == (0, [])

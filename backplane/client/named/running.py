@@ -20,6 +20,7 @@ from backplane.client.named.process import trim
 from backplane.client.run import Run
 from backplane.client.store.database import Store
 from backplane.client.store.directory import Directory
+from backplane.client.store.faults import StoreError
 from backplane.client.store.lock import Owner, tell
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire.errors import LogReduceError
@@ -83,12 +84,16 @@ class Running:
             self._last = snapshot
             await self._hub.over(snapshot)
 
-    async def over(self) -> None:
+    async def over(self, run: Run) -> None:
         """The run has been released: note whether it has ended.
 
         Raises:
-            StoreError: that cannot be written; it will be found out again.
+            StoreError: what was shown last is not stored. It has not ended then: asked again, it finds the rest again.
         """
+        unkept = run.reducing.unkept
+        if unkept is not None:
+            name = self._directory.name
+            raise StoreError(f"{unkept}; {name} is kept as it was before: ask it again, and it goes on from there")
         if self._last is not None and not self._stopped:
             facts = {"ended": self._last.at, "query_id": self._last.query_id, "seq": self._last.seq}
             await asyncio.to_thread(self.store.note, facts)

@@ -155,9 +155,12 @@ def _plain(words: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(word: Any) -> Any:
-    """What of a word tells two questions apart: of a moment (a text, and what it meant then) the text."""
+    """What of a word tells two questions apart: of a moment (a text, and what it meant then) the text.
+
+    An option that was not given is as good as one that the version that kept the question did not know.
+    """
     moment = isinstance(word, list) and len(word) == 2 and isinstance(word[1], float)
-    return word[0] if moment else word
+    return (word[0] if moment else word) or None
 
 
 def _digest(files: tuple[Text, ...]) -> str:

@@ -294,6 +294,25 @@ async def test_a_full_disk_stops_credit_and_nothing_else(store: Store, monkeypat
     assert await asyncio.to_thread(rows_after_a_crash, store) == (("k", 3),)
 
 
+async def test_what_never_fits_is_not_said_to_be_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is shown, and whoever ends the query learns that the store is behind it."""
+
+    def failing(self: Store, changes: Changes, facts: object = None) -> None:
+        raise Unwritable("the disk is full")
+
+    said = Outcomes()
+    asked = answer()
+    reducing = Reducing(asked, said.all.append, said.failures.append, Keeper(asked, store))
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", failing)
+        reducing.put("web1", NEED, 0)
+        reducing.put("web1", value_alone(1, ("k", 5)), 10)
+        assert (await reducing.snapshot(final=True)).rows == (("k", 5),)
+        await reducing.close(10)
+        assert reducing.unkept == "the disk is full"
+    assert await asyncio.to_thread(rows_after_a_crash, store) == ()
+
+
 async def test_a_close_stores_what_was_applied(store: Store) -> None:
     """Whoever ends the query in good order loses nothing."""
     said = Outcomes()
@@ -303,6 +322,7 @@ async def test_a_close_stores_what_was_applied(store: Store) -> None:
     reducing.put("web1", value_alone(1, ("k", 5)), 10)
     assert (await reducing.snapshot(final=True)).rows == (("k", 5),)
     await reducing.close(10)
+    assert reducing.unkept is None
     assert await asyncio.to_thread(rows_after_a_crash, store) == (("k", 5),)
 
 
