@@ -71,6 +71,8 @@ class Partials:
     base: int | None = None
     #: Numbers of the groups' keys, u32 little-endian; None: the groups are all keys of the dictionary, in order.
     ids: bytes | None = None
+    #: Of a window: how many records these groups are made of, all of them or none (another payload says it then).
+    records: int = 0
 
     @property
     def groups(self) -> int:
@@ -126,14 +128,17 @@ def _partials(packed: Any) -> Partials:
     if any((column.count if isinstance(column, Packed) else len(column)) != count for column in states):
         raise RemoteProtocolError("state columns of different lengths")
     window = _window(packed["window"])
+    records = _expect(packed.get("records", 0), int)
+    if records < 0:
+        raise RemoteProtocolError(f"{records} records")
     if packed.get("base") is None:
-        return Partials(window, tuple(names), list(_group_keys(packed["keys"], count)), states)
+        return Partials(window, tuple(names), list(_group_keys(packed["keys"], count)), states, records=records)
     base, new = _expect(packed["base"], int), _expect(packed["new"], int)
     ids = None if packed["ids"] is None else _expect(packed["ids"], bytes)
     # Without a column all the keys are bare: nothing of the payload says that they are so many.
     if base < 0 or new < 0 or (packed["keys"] is None and new > max(1, count)):
         raise RemoteProtocolError(f"{new} new keys after {base}")
-    partials = Partials(window, tuple(names), list(_group_keys(packed["keys"], new)), states, base, ids)
+    partials = Partials(window, tuple(names), list(_group_keys(packed["keys"], new)), states, base, ids, records)
     if partials.groups != count or len(ids or b"") % 4:
         raise RemoteProtocolError(f"{count} states of {partials.groups} groups")
     return partials

@@ -50,8 +50,11 @@ class Body:
         self._key = self._grouped()
         self._values = self._taken()
         self._time = self._of_field(plan.window.field) if plan.window else ""
+        self._timed = "%s is not None" % self._time
+        if plan.window and self._types.get(plan.window.field) not in NUMERIC:
+            self._timed = "type(%s) in (int, float)" % self._time
         #: Names that whoever runs the source gives it.
-        self.given = ["SEEN", "FLUSH", "FIND", "COUNT", "K", "V", "ADD"] + [
+        self.given = ["SEEN", "FLUSH", "FIND", "COUNT", "K", "V", "ADD", "CLOCK", "CLOCK_PANE", "LOW"] + [
             "ADD%d" % i for i in range(len(self._values))
         ]
 
@@ -76,12 +79,11 @@ class Body:
         window = self._plan.window
         if window is None:
             return lines + self._lines + ["kept += 1"] + rows
-        lines += self._lines + ["if %s is None:" % self._time, "    continue", "kept += 1"]
-        if window.size_s == window.every_s:
-            return lines + ["window = %s // %r * %r" % (self._time, window.every_s, window.every_s)] + rows
-        lines += ["window = %s // %r * %r" % (self._time, window.every_s, window.every_s)]
-        lines += ["while window > %s - %r:" % (self._time, window.size_s)]
-        return lines + ["    " + line for line in rows] + ["    window -= %r" % window.every_s]
+        # Records come about in order, so that hardly one of them needs more than this comparison.
+        lines += self._lines + ["if not (%s) or not LOW <= %s <= top:" % (self._timed, self._time)]
+        lines += ["    if not (%s) or not LOW <= %s <= ahead:" % (self._timed, self._time)]
+        lines += ["        CLOCK.missed(%s)" % self._time, "        continue", "    top = %s" % self._time]
+        return lines + ["kept += 1", "window = %s // CLOCK_PANE" % self._time] + rows
 
     def counted(self, number: str) -> List[str]:
         """The body for so many rows without any field."""
@@ -239,6 +241,7 @@ class Body:
             parts = [self._value(each) for each in columns]
             makers = [_same] * len(parts)
         if self._plan.window:
+            # The pane: what windows it is in is known when the groups are taken.
             parts.insert(0, "window")
             makers.insert(0, _same)
         self.keys = tuple(makers)

@@ -171,11 +171,15 @@ def _module(
     # Counting by `count` takes six times as long, before Python 3.13. The edges are parts of lines, and short.
     lines += ["    number = len(data) - len(data.replace(b'\\n', b'')) - data.count(b'\\n', 0, start)"]
     lines += ["    number -= data.count(b'\\n', end)", "    odd = kept = 0"]
+    if plan.window:
+        lines += ["    top, ahead = CLOCK.top, CLOCK.limit()"]
     if not needed and not uses_line and plan.format.start is None:
         lines += _indented(body.counted("number"), 1)
     else:
         lines += _indented(_ways(plan, body, needed, uses_line, bulk, literal), 1)
     lines += ["    SEEN.lines += number", "    SEEN.odd += odd", "    SEEN.matched += kept"]
+    if plan.window:
+        lines += ["    CLOCK.top = top"]
     lines += ["    if len(K) >= BATCH:", "        FLUSH()"]
     lines = body.setup + (["dense = 0"] if literal else []) + lines + ["return feed"]
     used = set(re.findall(r"\b[A-Z]\w*", "\n".join(lines)))

@@ -71,6 +71,7 @@ class Cuts:
         "batch",
         "counters",
         "due",
+        "marks",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,8 @@ class Cuts:
         self.due = False
         #: What has been counted so far, for cuts with moves: what counts of it when this job breaks off.
         self.counters: Callable[[], Dict[str, Any]] = dict
+        #: How far its sources are in event time, where that has changed.
+        self.marks: Callable[[], List[List[Any]]] = list
         self._broken: Optional[BaseException] = None
         self._writer = writer
         self._combiner = combiner
@@ -202,6 +205,9 @@ class Cuts:
         self.spill()
         if self._combiner is not None:
             self._send_partials()
+        marks = self.marks()
+        if marks:
+            self._send_part("marks", packb(marks))
         moves = self._moves() if self._moves is not None else []
         if moves or self._part:
             self._send_part("moves", packb([list(move) for move in moves]), last=True)

@@ -166,7 +166,7 @@ class Finish(Source):
             if raw is None:
                 break
             if raw.data or raw.skipped:
-                yield Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped)
+                yield Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source)
         if log.damaged:
             self._told.gap(log.source, "vanished")
 

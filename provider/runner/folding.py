@@ -4,16 +4,21 @@ Knows plans and aggregates. Does not know files, cuts or frames. It travels: sta
 """
 
 from collections import Counter
-from typing import Any, Callable, Dict, List, Tuple
+from operator import itemgetter
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from provider.runner.aggregates import chosen
 from provider.runner.aggregates.base import States
 from provider.runner.compile import Source, source
 from provider.runner.plan import Plan
+from provider.runner.windows import LOW, Taken, Windows, by_pane
 
 #: Lines that did not parse, kept to be shown.
 MOST_SAMPLES = 5
 _SAMPLE_BYTES = 500
+#: Lines from a block's end that are tried for a time: a record may have many, and only the first has it.
+_MOST_TRIED = 20
+_pane_of = itemgetter(0)
 
 
 class Seen:
@@ -53,7 +58,30 @@ class Scan:
         self._emitted = 0
         self._keys: List[Any] = []
         self._values: List[List[Any]] = [[] for each in self._valued if each]
-        self.feed = self._made()
+        #: Of a plan with a window; whoever feeds tells it the source.
+        self.windows: Optional[Windows] = Windows(plan.window) if plan.window else None
+        self._in_panes: "Counter[float]" = Counter()
+        self.feed = made = self._made()
+        if plan.window:
+            self._compiled = made
+            self._parse = plan.format.layout.parser([plan.window.field])
+            self._time_of = plan.format.convert(plan.window.field)
+            self.feed = self._timed
+
+    def _timed(self, data: bytes, start: int, end: int) -> None:
+        """Feeds, and looks at the last record's time: those that do not match tell how far the source is, too."""
+        self._compiled(data, start, end)
+        assert self.windows is not None
+        for _ in range(_MOST_TRIED):
+            begin = data.rfind(b"\n", start, end - 1) + 1 or start
+            line = data[begin : end - 1]
+            found = self._parse(line[:-1] if line[-1:] == b"\r" else line)
+            if found is not None:
+                self.windows.saw(self._time_of(found[0]))
+                return
+            end = begin
+            if end <= start:
+                return
 
     def _made(self) -> Callable[[bytes, int, int], None]:
         space: Dict[str, Any] = {}
@@ -65,6 +93,8 @@ class Scan:
             env["FIND"] = finder()
         if self._counts:
             env["COUNT"] = self._counts[0].update
+        if self.windows is not None:
+            env.update(CLOCK=self.windows, CLOCK_PANE=self.windows.pane_s, LOW=LOW)
         env["ADD"] = self._keys.append
         env.update(("ADD%d" % index, values.append) for index, values in enumerate(self._values))
         made: Callable[[bytes, int, int], None] = space["make"](env)
@@ -75,6 +105,8 @@ class Scan:
         keys = self._keys
         if not self._aggregates or not keys:
             return
+        if self.windows is not None:
+            self._in_panes.update(map(_pane_of, keys) if self._plan.keys else keys)
         columns = iter(self._values)
         for number, (aggregate, valued) in enumerate(zip(self._aggregates, self._valued)):
             if aggregate.name == "count" and not valued:
@@ -119,6 +151,14 @@ class Scan:
         for each in self._states + self._counts:
             each.clear()
         return taken
+
+    def taken(self) -> List[Taken]:
+        """The same by window; of a plan without, all of it is of none."""
+        states = self.take()
+        if self.windows is None:
+            return [Taken(None, 0, states)]
+        counts, self._in_panes = self._in_panes, Counter()
+        return list(self.windows.spread(self._aggregates, by_pane(states, counts, len(self._plan.keys))))
 
     def rows(self) -> List[Tuple[Any, ...]]:
         """The rows of a plan without aggregates, since this was last asked."""

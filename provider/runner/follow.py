@@ -247,10 +247,10 @@ class Follow(Source):
             log.touched = True
 
         if raw is not None and (raw.data or raw.skipped):
-            yield Block(late.path, self._split(raw.data), raw.data, taken, raw.skipped)
+            yield Block(late.path, self._split(raw.data), raw.data, taken, raw.skipped, log.source)
 
     def _block(self, log: Log, raw: files.Raw) -> Block:
-        return Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped)
+        return Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source)
 
     def _ripe(self, followed: Followed, log: Log, now: float) -> bool:
         """The generation is over."""

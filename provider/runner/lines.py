@@ -35,9 +35,10 @@ class Block:
         data: their bytes, newlines included.
         taken: is told how many bytes (and skipped ones) the map has taken.
         skipped: bytes before them that are no lines.
+        source: as home knows it, where it has positions.
     """
 
-    __slots__ = ("data", "items", "path", "skipped", "taken")
+    __slots__ = ("data", "items", "path", "skipped", "source", "taken")
 
     def __init__(
         self,
@@ -46,8 +47,10 @@ class Block:
         data: bytes = b"",
         taken: Optional[Callable[[int], None]] = None,
         skipped: int = 0,
+        source: str = "",
     ) -> None:
         self.path = path
+        self.source = source
         self.items = items
         self.data = data
         self.taken = taken

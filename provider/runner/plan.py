@@ -15,6 +15,8 @@ from provider.runner.formats.form import Format, format_of
 VERSION = 1
 #: Far more than a person asks for at once, few enough that the source made of them stays small.
 MOST_COLUMNS = 64
+#: Windows that one record may be in: each is held by itself at home.
+MOST_WINDOWS = 100
 
 
 class PlanError(ValueError):
@@ -171,8 +173,12 @@ def _window(given: Any, of: Format) -> Optional[Window]:
     if not all(type(each) in (int, float) and 0 <= each < 1e9 for each in given[1:]):
         raise PlanError("a window's size, step and lateness are seconds")
     window = Window(given[0], *map(float, given[1:]))
+    if not all(abs(each - round(each, 3)) < 1e-9 for each in window[1:]):
+        raise PlanError("a window's size, step and lateness are whole milliseconds")
     if not 0 < window.every_s <= window.size_s:
         raise PlanError("a window's step is above 0 and at most its size")
+    if window.size_s > MOST_WINDOWS * window.every_s:
+        raise PlanError("a record would be in more than %d windows" % MOST_WINDOWS)
     if of.types.get(window.field, "any") not in NUMERIC | {"any"}:
         raise PlanError("a window needs a field with a time, and %.40s has none" % window.field)
     return window

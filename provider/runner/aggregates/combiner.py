@@ -13,7 +13,7 @@ keys are told again, and nothing else is lost.
 from array import array
 from typing import Any, Dict, Iterator, List, Optional
 
-from provider.runner.aggregates.base import NOTHING, VALUES, States, weight
+from provider.runner.aggregates.base import NOTHING, VALUES, Aggregate, States, weight
 from provider.runner.aggregates.names import chosen
 from provider.runner.columns import BARE, check_keys, column, key_column, little_endian, split
 from provider.runner.pack import packb
@@ -74,6 +74,14 @@ class Combiner:
         if keys is None:
             keys = [BARE] * len(values)
         check_keys(keys)
+        self.take(keys, values)
+
+    def take(self, keys: List[Any], values: List[Any]) -> None:
+        """The same of as many keys as values, which have been looked at.
+
+        Raises:
+            AggregateError: a value that an aggregate cannot take.
+        """
         for aggregate, states in zip(self._aggregates, self._states):
             aggregate.absorb(states, aggregate.batch(keys, values, self._tag, self._emitted).items())
         self._emitted += len(values)
@@ -93,16 +101,28 @@ class Combiner:
         """
         states, self._states = self._states, [{} for _ in self._names]
         self._grown = 0
+        return self.tell(states, most_bytes)
+
+    def tell(
+        self, states: List[States], most_bytes: int, window: Optional[List[float]] = None, records: int = 0
+    ) -> Iterator[bytes]:
+        """The same of groups that were folded elsewhere, for each aggregate by key. They are not changed.
+
+        Args:
+            window: see `partials_payload`.
+            records: how many records they are made of, which is said once.
+        """
         keys = self._ordered(states[0])
         start, room = 0, _GROUPS if self._grows == NOTHING else _LARGE_GROUPS
         while start < len(keys):
             some = keys[start : start + room]
-            payload = self._payload(some, states)
+            payload = self._payload(some, states, window, records)
             if len(payload) > most_bytes and len(some) > 1:
                 room = max(1, min(len(some) // 2, len(some) * most_bytes // len(payload)))
                 continue
             self._sent(some, len(payload))
             start += len(some)
+            records = 0
             yield payload
 
     def _ordered(self, states: States) -> List[Any]:
@@ -112,7 +132,7 @@ class Combiner:
             return list(states)
         return [key for key in ids if key in states] + [key for key in states if key not in ids]
 
-    def _payload(self, keys: List[Any], states: List[States]) -> bytes:
+    def _payload(self, keys: List[Any], states: List[States], window: Optional[List[float]], records: int) -> bytes:
         ids = self._ids
         new = [key for key in keys if key not in ids]
         if len(ids) + len(new) > _MOST_KEYS:
@@ -124,7 +144,7 @@ class Combiner:
             numbered = dict(zip(new, range(base, base + len(new))))
             told = little_endian(array("I", [ids[key] if key in ids else numbered[key] for key in keys]))
         columns = [[each[key] for key in keys] for each in states]
-        return partials_payload(self._names, new, columns, base=base, ids=told)
+        return partials_payload(self._names, new, columns, window, base=base, ids=told, records=records)
 
     def _sent(self, keys: List[Any], size: int) -> None:
         if size > _MOST_BYTES:
@@ -143,21 +163,32 @@ def partials_payload(
     window: Optional[List[float]] = None,
     base: Optional[int] = None,
     ids: Optional[bytes] = None,
+    records: int = 0,
 ) -> bytes:
     """The content ``partials`` of some groups.
 
     Args:
         keys: one a group; with ``base``, those that the dictionary has not yet.
-        states: for each aggregate, the state of each group.
+        states: for each aggregate, the state of each group; None where all its values were null.
         window: seconds since the epoch, from and to; None without.
         base: how many keys the dictionary had before; None without one.
         ids: the number of each group's key; None if the groups are all that were told, in order.
+        records: of a window, how many records the groups are made of.
 
     Raises:
         PackError: a key or a collected value that cannot travel.
     """
-    columns = [column(aggregate.dumps(each)) for aggregate, each in zip(chosen(names), states)]
+    columns = [column(_dumped(aggregate, each)) for aggregate, each in zip(chosen(names), states)]
     packed: Dict[str, Any] = {"window": window, "aggregates": names, "keys": key_column(keys), "states": columns}
     if base is not None:
         packed.update(base=base, new=len(keys), ids=ids)
+    if records:
+        packed["records"] = records
     return packb(packed)
+
+
+def _dumped(aggregate: Aggregate, states: List[Any]) -> List[Any]:
+    if None not in states:
+        return aggregate.dumps(states)
+    dumped = iter(aggregate.dumps([state for state in states if state is not None]))
+    return [None if state is None else next(dumped) for state in states]
