@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backplane.cli import finding, naming, pruning, shown, targets
+from backplane.cli import finding, naming, pruning, shown, starting, targets
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
@@ -27,12 +27,7 @@ if TYPE_CHECKING:
     from backplane.client.spec import Question
     from provider.runner.expressions import Expression
 
-_LATER = (
-    ("since", "--since"),
-    ("until", "--until"),
-    ("rotated", "--rotated"),
-    ("window", "--window"),
-)
+_LATER = (("window", "--window"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", dest="named", metavar="NAME", help="keep question and answer by this name, and go on from there"
     )
     parser.add_argument("--detach", action="store_true", help="in a process of its own, which `attach` shows")
+    starting.add_arguments(parser)
     for name, option in _LATER:
         parser.add_argument(option, dest=name, nargs="?", const=True, help=argparse.SUPPRESS)
     shown.add_arguments(parser)
@@ -58,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     for name, option in _LATER:
         if getattr(args, name):
             raise UsageError(f"{option} is not in this version")
+    starting.check(args)
     if args.named is not None or args.detach:
         from backplane.cli import named
 
@@ -78,6 +75,7 @@ class Plan:
     for_s: float | None
     wait_s: float | None
     filter_s: float
+    refilter_s: float
     found: finding.Found
     verbose: bool
     #: The private coordinator, where none was found; None begins one.
@@ -100,6 +98,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         for_s=args.for_s,
         wait_s=wait_s,
         filter_s=args.filter_timeout,
+        refilter_s=args.refilter,
         found=finding.coordinator(args),
         verbose=args.verbose,
         groups=args.groups,
@@ -131,6 +130,9 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     return QueryQuestion(
         query,
         follow=args.follow,
+        since=args.since,
+        until=args.until,
+        rotated=args.rotated,
         every_s=args.every,
         limit_rows=args.limit.rows,
         limit_bytes=args.limit.bytes,
@@ -170,6 +172,7 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         for_s=plan.for_s,
         wait_s=plan.wait_s,
         filter_s=plan.filter_s,
+        refilter_s=plan.refilter_s,
         coverage_full=show.coverage_full,
         on_note=show.note,
         on_fault=show.fault,

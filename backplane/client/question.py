@@ -22,6 +22,9 @@ class QueryQuestion:
 
     Attributes:
         follow: go on at the end of the sources.
+        since: begin with the lines of this time, in seconds since the epoch; None for the usual beginning.
+        until: end before the lines of this time.
+        rotated: begin with the oldest rotated file of each log.
         every_s: how long emitted values may wait on the provider for their cut, at most.
         limit_rows: most rows of a query without a reduce; None for the default.
         limit_bytes: most bytes of them.
@@ -33,6 +36,9 @@ class QueryQuestion:
 
     query: Query
     follow: bool = False
+    since: float | None = None
+    until: float | None = None
+    rotated: bool = False
     every_s: float = 2.0
     limit_rows: int | None = None
     limit_bytes: int | None = None
@@ -74,7 +80,8 @@ class QueryQuestion:
     def work(self) -> Work:
         limits = {"file_mb": self.query.file_mb} if self.query.file_mb else {}
         resume = after_break(self.query, follow=self.follow)
-        return Work(self.query.body, self.query.guard, limits, resume.how, resume.why, self.query.effects)
+        standing = self.follow and self.query.filter_source is not None
+        return Work(self.query.body, self.query.guard, limits, resume.how, resume.why, self.query.effects, standing)
 
     def fold(self) -> folds.Fold:
         reduction = self.query.reduction
@@ -92,6 +99,7 @@ class QueryQuestion:
 
     def body(self, ready: Ready, positions: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         # Half the interval: a value shows up in the snapshot after the one during which it was emitted, at the latest.
-        return self.query.start_payload(
+        payload = self.query.start_payload(
             ready.name, dict(ready.labels), follow=self.follow, every_s=min(1.0, self.every_s / 2), positions=positions
         )
+        return {**payload, "since": self.since, "until": self.until, "rotated": self.rotated}

@@ -7,7 +7,7 @@ after they were opened; and a position is believed where the content says so, no
 """
 
 import os
-from typing import List, NamedTuple, Optional, Set
+from typing import FrozenSet, List, NamedTuple, Optional, Set
 
 from provider.runner.files import Log
 from provider.runner.positions import NONE_BEFORE, Before, Position
@@ -83,7 +83,13 @@ def _chosen(holders: List[Place], among: List[Generation], position: Position) -
         return holders[0]
     pool = [place for place in holders if not _earlier(among[place.at], position)] or holders
     before = [_behind(among[: place.at], position.before) for place in pool]
-    right = [place for place, known in zip(pool, before) if known]
+    best = max(known or 0 for known in before)
+    right = [place for place, known in zip(pool, before) if best and known == best]
+    ident = (position.device, position.inode)
+    same = [place for place, known in zip(pool, before) if known and place.log.ident == ident]
+    if same and not any(place.log.packed for place in right):
+        # An inode is given to another file only when its own is deleted, as a file is that was compressed.
+        right = same
     sure = bool(right)
     if not right:
         right = [place for place, known in zip(pool, before) if known is None] or pool
@@ -98,18 +104,18 @@ def _earlier(one: Generation, position: Position) -> bool:
     return one.written < position.written
 
 
-def _behind(older: List[Generation], before: Before) -> Optional[bool]:
-    """The last of these is that predecessor; None if there is none."""
+def _behind(older: List[Generation], before: Before) -> Optional[int]:
+    """How well the last of these is that predecessor: 2 as it was, 1 with more in it; None if there is none."""
     for one in reversed(older):
         log = opened("", one)
         if log is None:
             continue
         head = log.head()
-        same = bool(before.size) and _begins(log, before)
+        same = int(bool(before.size) and _begins(log, before))
         log.close()
         if head.size:
-            return same
-    return None if before.size else True
+            return 2 * same if head.size == before.size else same
+    return None if before.size else 2
 
 
 def _begins(log: Log, before: Before) -> bool:
@@ -181,14 +187,16 @@ def _line_up(logs: List[Log]) -> None:
         log.before = logs[at].as_before()
 
 
-def after(newest: Log, path: str) -> Chain:
+def after(newest: Log, path: str, held: "FrozenSet[Ident]" = frozenset()) -> Chain:
     """The generations after one that we hold; ``sure`` is false where some may have come and gone between.
+
+    Those that are `held` are before it.
 
     There are none where the list does not stand still: that is for the next time.
     """
     for _ in range(_TRIES):
         among = generations(path)
-        begin, sure = _behind_held(newest, among)
+        begin, sure = _behind_held(newest, among, held)
         logs = open_all(newest.source, among[begin:])
         if logs is not None and steady(path, among):
             _line_up([newest] + logs)
@@ -198,18 +206,20 @@ def after(newest: Log, path: str) -> Chain:
     return Chain([], True)
 
 
-def _behind_held(newest: Log, among: List[Generation]) -> "tuple[int, bool]":
+def _behind_held(newest: Log, among: List[Generation], held: "FrozenSet[Ident]") -> "tuple[int, bool]":
     """Where what is newer begins. While we hold it nothing else has its inode."""
     for index, one in enumerate(among):
         if one.ident == newest.ident:
             return index + 1, True
+    known = [at + 1 for at, one in enumerate(among) if one.ident in held]
+    first = max(known) if known else 0
     newest.head()  # it may have been empty when it was looked at last
-    place = locate(newest.source, among, newest.memory())
+    place = locate(newest.source, among[first:], newest.memory())
     if place is not None:
         place.log.close()
-        return place.at + 1, place.sure
+        return first + place.at + 1, place.sure or bool(known)
     # It was deleted, or moved elsewhere. What was written after it is newer, and stands behind its predecessor.
-    begin = behind(among, newest.before)
+    begin = max(first, behind(among, newest.before))
     written = os.fstat(newest.fd).st_mtime_ns
     while begin < len(among) - 1 and among[begin].written < written:
         begin += 1

@@ -36,9 +36,11 @@ from provider.runner.watch import Watch
 #: Naps when there is nothing to read, where changes are told of, and where they are not: short when there just were.
 _NAP_LEAST_S = 0.05
 _NAP_MOST_S = 0.2
+#: The same where changes and signals end it.
+_NAP_WOKEN_S = 1.0
 #: How often names and sizes are looked at, told of or not; and how soon after something was told of names.
 _SWEEP_S = 1.0
-_WATCHED_SWEEP_S = 2.0
+_WATCHED_SWEEP_S = 5.0
 _SOON_S = 0.02
 #: How long a generation must be quiet before it is left, and how long if its last line has not ended.
 _QUIET_S = 1.0
@@ -200,7 +202,9 @@ class Follow(Source):
 
     def wait(self) -> None:
         """A nap, which a change or a signal ends; longer while nothing happens."""
-        nap_s = _NAP_MOST_S if not self._ready else self._nap_s
+        nap_s = self._nap_s
+        if not self._ready:
+            nap_s = _NAP_WOKEN_S if self._watch.wakes() else _NAP_MOST_S
         self._watch.wait(min(nap_s, max(0.0, self._sweep_at - time.monotonic())))
         self._nap_s = min(_NAP_MOST_S, self._nap_s * 1.5)
 
@@ -254,7 +258,9 @@ class Follow(Source):
 
     def _ripe(self, followed: Followed, log: Log, now: float) -> bool:
         """The generation is over."""
-        following = followed.waiting[0]
+        following, late = followed.waiting[0], followed.late
+        if late is not None and late.look() > late.read_to:
+            return False
         several = len(followed.waiting) > 1 or followed.more
         if not several and not following.packed and not following.look():
             return False
@@ -296,6 +302,9 @@ class Follow(Source):
         size = os.fstat(log.fd).st_size
         if not size and os.pread(log.fd, 1, 0) and not os.fstat(log.fd).st_size:
             raise Failure(Fault("unreadable", "cannot follow %s: it is no log, it has no size" % log.source))
+        if size >= log.seen:
+            # It has grown again, and who knows which of both was seen.
+            log.seen = log.read_to
         lost = max(0, log.seen - log.offset)
         chain = chains.copy_of(log, path)
         if chain is None:
@@ -317,8 +326,9 @@ class Follow(Source):
     def _sweep(self, now: float) -> None:
         told = True
         for path, followed in list(self._followed.items()):
-            self._look(path, followed, now)
-            told = told and all(watch is not None for watch in followed.watches.values())
+            if not followed.still():
+                self._look(path, followed, now)
+            told = told and None not in followed.watches.values()
         known = {log.ident for followed in self._followed.values() for log in followed.logs()}
         paths = frozenset(self._followed)
         for pattern in self._globs:
@@ -353,6 +363,8 @@ class Follow(Source):
         elif one.ident != newest.ident:
             if not followed.waiting:
                 followed.quiet_since = max(followed.quiet_since, now)
+                if not newest.packed and (newest.look() < newest.read_to or not newest.intact()):
+                    self._truncated(followed, newest)  # first, since it is looked for by what it holds
             self._newer(followed)
         elif newest is not followed.log and (newest.look() < newest.seen or self._copied(followed, newest)):
             self._rewritten(followed, newest)
@@ -372,7 +384,8 @@ class Follow(Source):
         if newest is None or room <= 0:
             followed.more = True
             return
-        chain = chains.after(newest, followed.found.path)
+        held = frozenset(log.ident for log in followed.logs())
+        chain = chains.after(newest, followed.found.path, held)
         if chain.logs and not chain.sure:
             self._told.gap(newest.source, "vanished")
         for log in chain.logs:

@@ -3,9 +3,10 @@
 Knows which logs it holds. Does not read them.
 """
 
+import os
 from typing import Dict, List, Optional
 
-from provider.runner.files import Log
+from provider.runner.files import Log, raw
 from provider.runner.sources import Found
 
 
@@ -19,6 +20,7 @@ class Followed:
         "late_until",
         "log",
         "more",
+        "name",
         "quiet_since",
         "told_of",
         "waiting",
@@ -28,6 +30,7 @@ class Followed:
     def __init__(self, found: Found, globbed: bool) -> None:
         self.found = found
         self.globbed = globbed
+        self.name = raw(found.path)
         self.log: "Optional[Log]" = None
         self.waiting: "List[Log]" = []
         #: There are more behind those.
@@ -40,6 +43,19 @@ class Followed:
         self.told_of = b""
         #: By descriptor.
         self.watches: "Dict[int, Optional[int]]" = {}
+
+    def still(self) -> bool:
+        """Nothing has happened to it, at the price of one system call: most files are like that most of the time."""
+        log = self.log
+        if log is None or self.late is not None or self.waiting or log.packed:
+            return False
+        try:
+            status = os.stat(self.name)
+        except OSError:
+            return False
+        same = (status.st_dev, status.st_ino) == log.ident
+        # A file of which nothing was read may have been emptied again, which only its time tells.
+        return same and 0 < status.st_size == log.read_to
 
     @property
     def newest(self) -> Optional[Log]:

@@ -65,7 +65,8 @@ class Told:
 
     def opened(self, log: Any, reason: str) -> None:
         """A source's first position: what home knows, where it is known."""
-        log.told = log.told or log.position()
+        if not log.told:
+            log.told = log.position()
         self._send(False)
         self._held = {"source": log.source, "reason": reason}, log.told
         if self._begun:

@@ -116,9 +116,13 @@ class Watch:
                 del self._folders[name]
                 self.names = True
 
+    def wakes(self) -> bool:
+        """Signals end a wait."""
+        self._hook()
+        return self._wake >= 0
+
     def wait(self, seconds: float) -> None:
         """Until something happens, a signal too, or so long."""
-        self._hook()
         self._poll.poll(int(seconds * 1000) + 1)
 
     def _hook(self) -> None:
