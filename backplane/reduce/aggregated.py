@@ -23,7 +23,7 @@ from backplane.reduce.faults import ReduceFault
 from backplane.reduce.fold import Keys, Plain
 from backplane.reduce.rows import Entry, Place, Rows, of_columns, table
 from backplane.reduce.saving import PIECE_BYTES, Saved
-from backplane.reduce.tables import ADDING, MANY, Table
+from backplane.reduce.tables import ADDING, MANY, Column, Table
 from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
 from provider.runner.aggregates import Aggregate, AggregateError, chosen, tag
@@ -170,6 +170,13 @@ class AggregateFold(Plain):
     def groups(self) -> int:  # type: ignore[override]  # a constant for others
         return sum(len(table.keys) for table in self._tables.values())
 
+    def forget(self, windows: Sequence[Window]) -> None:
+        gone = set(windows)
+        for place in [place for place in self._tables if place.window in gone]:
+            del self._tables[place]
+            for dictionary in self._dictionaries.values():
+                dictionary.rows.pop(place, None)
+
     def durable(self) -> None:
         return None
 
@@ -230,18 +237,15 @@ class AggregateFold(Plain):
         found: list[Iterable[Any]] = []
         for column, states in zip(groups.columns, groups.states(), strict=True):
             aggregate = column.aggregate
-            if len(aggregate.columns) == 1 and type(aggregate).results is Aggregate.results:
+            if not column.nulls and len(aggregate.columns) == 1 and type(aggregate).results is Aggregate.results:
                 found.append(map(aggregate.result, states))
             else:
-                found += zip(*map(aggregate.results, states), strict=True)
+                found += zip(*_results(column, states), strict=True)
         return found
 
     def _entries(self) -> Iterator[Entry]:
         for place, groups in self._tables.items():
-            columns = [
-                map(column.aggregate.results, states)
-                for column, states in zip(groups.columns, groups.states(), strict=True)
-            ]
+            columns = [_results(column, states) for column, states in zip(groups.columns, groups.states(), strict=True)]
             for key, *results in zip(groups.keys, *columns, strict=True):
                 yield Entry(place, key, tuple(value for each in results for value in each))
 
@@ -250,7 +254,8 @@ class AggregateFold(Plain):
         errors: list[tuple[str, str]] = []
         for number, aggregate in enumerate(self._aggregates):
             if type(aggregate).error is not Aggregate.error and self._tables:
-                said = aggregate.error(state for each in self._tables.values() for state in each.states()[number])
+                held = (state for each in self._tables.values() for state in each.states()[number])
+                said = aggregate.error(state for state in held if state is not None)
                 if said is not None:
                     errors += [(column, said) for column in aggregate.columns]
         return tuple(errors)
@@ -260,7 +265,8 @@ class AggregateFold(Plain):
         for number, aggregate in enumerate(self._aggregates):
             if type(aggregate).dropped is Aggregate.dropped:
                 continue
-            dropped = [aggregate.dropped(state) for each in self._tables.values() for state in each.states()[number]]
+            held = (state for each in self._tables.values() for state in each.states()[number])
+            dropped = [aggregate.dropped(state) for state in held if state is not None]
             if any(dropped):
                 keys = sum(map(bool, dropped))
                 reasons.append(f"{aggregate.name} left out {sum(dropped)} values of {keys} key{'s' * (keys != 1)}")
@@ -295,7 +301,18 @@ def _loaded(aggregate: Aggregate, column: Any, many: bool) -> Any:
         sums = merging.sums(column, ADDING[aggregate.name])
         if sums is not None:
             return sums
-    return list(map(aggregate.load, column.values() if isinstance(column, Packed) else column))
+    if isinstance(column, Packed):
+        return list(map(aggregate.load, column.values()))
+    # A null is no state: all that the group had for this aggregate was null.
+    return [None if each is None else aggregate.load(each) for each in column]
+
+
+def _results(column: Column, states: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
+    """What a row shows of each state, nulls where there is none."""
+    if not column.nulls:
+        return map(column.aggregate.results, states)
+    none = (None,) * len(column.aggregate.columns)
+    return [none if state is None else column.aggregate.results(state) for state in states]
 
 
 def _counts(packed: Any) -> dict[str, int]:

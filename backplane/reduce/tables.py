@@ -29,10 +29,20 @@ class Column:
     def __init__(self, aggregate: Aggregate) -> None:
         self.aggregate = aggregate
         self._merged: dict[int, Any] = {}
+        #: Rows that have no state, because all their values were null; and how many rows there have been.
+        self.nulls: set[int] = set()
+        self._known = 0
         self._added: merging.Adders | None = None
 
     def absorb(self, rows: Sequence[int], states: Sequence[Any]) -> None:
-        """Merge a state into each of these rows."""
+        """Merge a state into each of these rows; None is no state, of a group that had nothing but nulls."""
+        known, self._known = self._known, max(self._known, max(rows, default=-1) + 1)
+        if None in states:
+            self.nulls.update(row for row, state in zip(rows, states, strict=True) if state is None and row >= known)
+            rows = [row for row, state in zip(rows, states, strict=True) if state is not None]
+            states = [state for state in states if state is not None]
+        if self.nulls:
+            self.nulls.difference_update(rows)
         self.aggregate.absorb(self._merged, zip(rows, states, strict=True))
 
     def add(self, rows: merging.Rows, sums: merging.Sums, size: int) -> None:
@@ -41,6 +51,9 @@ class Column:
 
         if self._added is None:
             self._added = merging.Adders(len(sums.ints))
+        if self.nulls:
+            self.nulls.difference_update(rows.tolist())
+        self._known = max(self._known, size)
         left = self._added.add(rows, sums, size)
         if left is None:
             self.absorb(rows.tolist(), self._states(sums))
@@ -56,9 +69,14 @@ class Column:
         return [_state(first, list(rest)) for first, *rest in zip(firsts, *others, strict=True)]
 
     def states(self, size: int) -> Iterator[Any]:
-        """The state of each row, in order. Not to be changed."""
+        """The state of each row, in order; None of one in `nulls`. Not to be changed."""
+        if not self.nulls:
+            return self._held(size)
+        return (None if row in self.nulls else state for row, state in enumerate(self._held(size)))
+
+    def _held(self, size: int) -> Iterator[Any]:
         if self._added is None:
-            return map(self._merged.__getitem__, range(size))
+            return map(self._merged.get if self.nulls else self._merged.__getitem__, range(size))
         ints = [self._added.ints(number, size) for number in range(len(ADDING[self.aggregate.name]))]
         fractions = self._added.fractions(size)
         firsts = [first if each is None else [first, *each] for first, each in zip(ints[0], fractions, strict=True)]

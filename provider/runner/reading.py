@@ -169,7 +169,7 @@ class Reader:
             other.jobs.append(job)
             if not job.wanted.follow:
                 other.late.append(job)
-        self.jobs = []
+        self.jobs, self.late = [], []
         other.count_folds()
         self.close()
         return True

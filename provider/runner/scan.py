@@ -29,6 +29,8 @@ _TURNS = 8
 #: How long to wait where a change is told of, and where it is not.
 _NAP_S = 0.2
 _BLIND_NAP_S = 0.05
+#: For so long after a job has come readers make small steps, so that those who come with it have little to catch up.
+_GATHER_S = 0.05
 
 
 class Scanner:
@@ -40,6 +42,8 @@ class Scanner:
         self._readers: List[Reader] = []
         self._poll = select.poll()
         self._registered: Dict[int, int] = {}
+        #: Until then those who are asked for together are likely to come.
+        self._gather_until = 0.0
 
     def run(self, found: "List[Tuple[frames.Frame, int]]") -> None:
         """Until the supervisor hangs up."""
@@ -100,6 +104,7 @@ class Scanner:
             _refuse(epoch, fd, exc.fault)
             return
         self._jobs[frame.job] = job
+        self._gather_until = now() + _GATHER_S
         job.outlet.send(frames.VERDICT, {"keep": True, "reason": None})
         self._read(job)
 
@@ -118,19 +123,27 @@ class Scanner:
         for reader in list(self._readers):
             ahead = self._ahead(reader)
             behind = ahead is None and any(self._ahead(each) is reader for each in self._readers)
-            for _ in range(1 if behind else _TURNS):
+            if ahead is not None and self._together(reader, ahead):
+                continue
+            for _ in range(1 if behind or now() < self._gather_until else _TURNS):
                 if reader.over:
                     break
                 reader.step(ahead, self._raised)
-                if ahead is not None:
-                    reader.collect()
-                    ahead.collect()
-                    if reader.joins(ahead):
-                        break
+                if reader.over or (ahead is not None and self._together(reader, ahead)):
+                    break
                 if reader.idle or any(job.blocked or job.due() for job in reader.jobs):
                     break
-            if reader.over:
+            if reader.over and reader in self._readers:
                 self._finish(reader)
+
+    def _together(self, reader: Reader, ahead: Reader) -> bool:
+        """Makes one of two readers, if they are at the same place."""
+        reader.collect()
+        ahead.collect()
+        joined = reader.joins(ahead)
+        if joined:
+            self._readers.remove(reader)
+        return joined
 
     def _ahead(self, reader: Reader) -> "Reader | None":
         """Another one that is reading the same, the next that is not behind it."""

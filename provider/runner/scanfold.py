@@ -55,6 +55,8 @@ class Fold:
         self.scan = Scan(plan, tag(name, epoch))
         #: Those that it folds for (`scanjob.ScanJob`).
         self.jobs: List[Any] = []
+        #: What is folded is not to be used any more, for this reason.
+        self.broken = ""
         self._names = [each.name for each in plan.aggregates]
         self._tag = tag(name, epoch)
         self._data = data

@@ -221,9 +221,12 @@ class ScanJob:
         if self.reader is not None:
             self.reader.collect()
         try:
-            payloads = self.fold.taken()
+            if not self.fold.broken:
+                payloads = self.fold.taken()
         except (PackError, AggregateError) as exc:
-            raise BadValue(str(exc), "unserialisable")
+            self.fold.broken = str(exc)
+        if self.fold.broken:
+            raise BadValue(self.fold.broken, "unserialisable")
         marks = self.fold.marks()
         for job in self.fold.jobs:
             job._close(payloads, marks)
@@ -259,7 +262,7 @@ class ScanJob:
         """It is time for a cut. One that waits for its pipe goes on folding instead."""
         if self.outlet.pending and len(self.fold.jobs) == 1:
             return False
-        return self.fold.full or self._cuts.late()
+        return bool(self.fold.broken) or self.fold.full or self._cuts.late()
 
     def beat(self, now: float) -> None:
         """Says its counters, once in a second."""

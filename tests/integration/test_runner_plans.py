@@ -13,7 +13,7 @@ import pytest
 from provider.runner import frames
 from tests.rigs.plans import Applied, body, by_status, field, line, plan
 from tests.rigs.pythons import at_hand, spread
-from tests.rigs.runner_link import RunnerLink, descendants
+from tests.rigs.runner_link import RunnerLink, column, descendants
 
 pytestmark = pytest.mark.linux
 
@@ -174,3 +174,68 @@ def test_nonsense_is_refused_in_a_sentence(link: RunnerLink, log: Path) -> None:
     link.start(2, body(plan(), ["cmd:date"]), body="plan")  # type: ignore[list-item]
     assert "version 99" in link.end(1)["reason"]
     assert link.end(2)["state"] == "refused"
+
+
+def test_a_late_joiner_catches_up(link: RunnerLink, log: Path) -> None:
+    """A job that begins at the beginning, while another follows, catches up with it; both hear the rest once."""
+    link.start(1, body(plan(), [log], follow=True), body="plan")
+    link.until(lambda: bool(link.of(frames.OPEN, 1)), "an open")
+    with log.open("a") as file:
+        file.writelines(map(line, range(500)))
+    link.until(lambda: link_lines(link, 1) == 500, "what was appended")
+    link.start(2, body(plan(), [log], follow=True, positions=[[str(log), b""]]), body="plan")
+    link.until(lambda: link_lines(link, 2) == 10_500, "all lines")
+    with log.open("a") as file:
+        file.writelines(map(line, range(300)))
+    appended = "".join(map(line, [*range(500), *range(300)]))
+    for job, lines, text in ((1, 800, appended), (2, 10_800, log.read_text())):
+        link.until(lambda job=job, lines=lines: link_lines(link, job) == lines, "the rest")  # type: ignore[misc]
+        link.cancel(job)
+        assert applied(link, job).counts == by_status(text)
+
+
+def test_a_blocked_job_leaves_and_comes_back(link: RunnerLink, log: Path) -> None:
+    """Without credit a job holds a bounded part and stops reading; others read on, and it has every line in the end."""
+    with log.open("a") as file:
+        file.writelines(map(line, range(10_000, 60_000)))
+    lines: dict[str, Any] = {"keys": [], "aggregates": []}
+    link.start(1, body(plan(**lines), [log]), body="plan", granted=1000)
+    link.start(2, body(plan(), [log]), body="plan")
+    assert applied(link, 2).counts == by_status(log.read_text())
+    (pid,) = descendants(link.process.pid)
+    peak = next(text for text in Path(f"/proc/{pid}/status").read_text().splitlines() if text.startswith("VmHWM"))
+    assert int(peak.split()[1]) < 60 << 10
+    beats = link.of(frames.BEAT, 1)
+    assert not beats or beats[-1].header["lines"] < 30_000
+    link.credit(1, 1 << 40)
+    assert link.end(1)["state"] == "done"
+    assert link.values(1) == log.read_text().splitlines()
+
+
+def test_rotation_under_two_followers(link: RunnerLink, log: Path) -> None:
+    """A log that is renamed and made anew is one source for both, without a loss or a double."""
+    for job in (1, 2):
+        link.start(job, body(plan(), [log], follow=True, positions=[[str(log), b""]]), body="plan")
+    link.until(lambda: all(link_lines(link, job) == 10_000 for job in (1, 2)), "its lines")
+    with log.open("a") as file:
+        log.rename(log.with_name("access.log.1"))
+        log.write_text("".join(map(line, range(700))))
+        file.writelines(map(line, range(300)))
+    whole = log.with_name("access.log.1").read_text() + log.read_text()
+    for job in (1, 2):
+        link.until(lambda job=job: link_lines(link, job) == 11_000, "both files")  # type: ignore[misc]
+        link.cancel(job)
+        assert applied(link, job).counts == by_status(whole)
+        assert not link.of(frames.GAP, job)
+
+
+def test_groups_without_a_value_have_no_state(link: RunnerLink, log: Path) -> None:
+    """A key whose values are all null has a null in the place of a state."""
+    log.write_text(line(1) + line(1).replace(" 1 ", " - ").replace(" 201 ", " 299 "))
+    asked = plan(aggregates=[["count", None], ["sum", field("bytes")]])
+    link.start(1, body(asked, [log]), body="plan")
+    assert link.end()["state"] == "done", link.of(frames.FAULT)
+    (cut,) = link.cuts()
+    (partials,) = cut["partials"]
+    columns = [column(each) for each in (partials["keys"], *partials["states"])]
+    assert sorted(zip(*columns, strict=True)) == [(201, 1, 1), (299, 1, None)]
