@@ -11,6 +11,7 @@ may see). The hash is the client's word and so is worth something to that client
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -61,7 +62,9 @@ class Held:
         key = Key(job.client.key, job.link.key, hashed)
         job.waiting, job.epoch = [], epoch if isinstance(epoch, int) else 0
         self._jobs[job.number] = job
-        self._tell(verdicts.Asked(_now(), job.number, key, _now() + wait_s))
+        fresh_s = header.get("fresh_s")
+        most_s = float(fresh_s) if isinstance(fresh_s, (int, float)) else math.inf
+        self._tell(verdicts.Asked(_now(), job.number, key, _now() + wait_s, most_s))
         if job.waiting is not None:
             job.owner.job_noted(job, "waits for the filter of another query")
 

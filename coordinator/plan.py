@@ -42,6 +42,10 @@ A provider of a query is in exactly one state:
   having ended keeps that state, unless it only says that nobody got there (``unreachable``, ``refused``): then it is
   ``left`` too, and the answer is complete without it. Who comes back begins anew, with a new job asked for as
   ``rejoined``.
+* The filter of a following query may stand (`coordinator.refilter`): a provider that runs is asked again now and then,
+  by a job beside its own (``refilter``), and two noes in a row have it drained and ``left``. Who has left so, or was
+  ``filtered_out``, is *outside*: that is reported with ``again``, and a start asked for again, as ``rejoined``, of
+  which nothing is reported unless the filter says yes (``running``). Whatever else becomes of it changes nothing.
 * A query is over (`Forget`) when no provider can say anything any more: each has ended or has been drained.
 
 Events about a provider or job that the plan does not know, or that has ended, do nothing: they crossed on their way.
@@ -49,12 +53,12 @@ Events about a provider or job that the plan does not know, or that has ended, d
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from backplane.wire import limits
+from coordinator.due import soonest
 from coordinator.gate import WAITING_FOR_TURN
+from coordinator.refilter import Refilter
 from coordinator.steps import (
     AskStart,
     CancelAsked,
@@ -75,35 +79,21 @@ from coordinator.steps import (
     QuerySubmitted,
     Report,
     Started,
+    TableTouched,
     TargetsChanged,
     TimePassed,
     VerdictPassed,
     WakeAt,
 )
 from coordinator.target import Target, why
+from coordinator.waiting import MOST_DEATHS, Waiting
 
 LIVE: Final = frozenset(("pending", "connecting", "filtering", "running", "stalled"))
 ENDED: Final = frozenset(("done", "left", "filtered_out", "refused", "unreachable", "failed", "killed", "lost"))
 
-#: First pause after a failed attempt. A refused port is often a host that boots, and a dropped handshake sshd's
-#: MaxStartups: both want some seconds, not milliseconds.
-RETRY_FIRST_S: Final = 0.5
-#: Longest pause. More would keep a host that came back waiting; less is noise in its logs.
-RETRY_MOST_S: Final = 15.0
-#: Whose turn came later than this after the query began has not had the wait, and gets its first try to the end.
-LATE_S: Final = 2.0
-#: A job that broke off sooner after its start than this is brought back with a longer pause.
-LASTING_S: Final = 5.0
-#: The most of those pauses, as a power of two of the first: a link that flaps should not keep a provider away longer
-#: than it needs to be tried.
-_QUICK_MOST: Final = 2
-#: Processes in a row that ended so soon from outside. A kernel that is out of memory would kill the next one too.
-MOST_DEATHS: Final = 20
-#: After a lease a runner that hears nothing has ended; what it needs on top to kill what runs there.
-LEASE_OVER_S: Final = limits.LEASE_S + 2.0
-
 #: Why a provider has left.
 _LEFT: Final = "the provider table does not select it any more"
+_FILTERED: Final = "its filter says no"
 
 
 class Plan:
@@ -116,31 +106,25 @@ class Plan:
 
     def __init__(self, jobs: Iterator[int], jitter: Callable[[], float]) -> None:
         self._jobs = jobs
-        self._jitter = jitter
         self._targets: dict[str, Target] = {}
         self._by_job: dict[int, Target] = {}
         #: Targets that are not over yet. Counted, since looking at each of ten thousand for each event would be
         #: quadratic.
         self._open = 0
-        self._wait_s: float | None = None
-        self._deadline: float | None = None
-        #: The wait has ended, and whoever it ended for has been told.
-        self._waited = False
         #: Jobs may go on after a break; and must not run twice at a time.
         self._resumes = False
         self._effects = False
         #: The client wants no more: whoever comes now is not asked.
         self._cancelled = False
-        #: When to try again, soonest first. An entry whose target has another `retry_at` by now is void.
-        self._retries: list[tuple[float, str]] = []
-        #: By when those whose jobs broke off must be back, likewise.
-        self._absences: list[tuple[float, str]] = []
+        self._waiting = Waiting(jitter)
+        self._refilter = Refilter(jobs, jitter)
         self._woken_at: float | None = None
         self._forgotten = False
         self._out: list[Instruction] = []
         self._handlers: dict[type[Event], Callable[..., None]] = {
             QuerySubmitted: self._submitted,
             TargetsChanged: self._changed,
+            TableTouched: self._touched,
             LinkTrying: self._trying,
             LinkUp: self._up,
             LinkFailed: self._failed,
@@ -164,7 +148,7 @@ class Plan:
         if self._targets and not self._open:
             self._forgotten = True
             self._out.append(Forget())
-        elif (wake := self._next_wake()) is not None and wake != self._woken_at:
+        elif (wake := soonest(self._waiting.next(), self._refilter.next())) is not None and wake != self._woken_at:
             self._woken_at = wake
             self._out.append(WakeAt(wake))
         return self._out
@@ -176,9 +160,10 @@ class Plan:
     def _submitted(self, event: QuerySubmitted) -> None:
         self._targets = {name: Target(name) for name in event.targets}
         self._open = len(self._targets)
-        self._wait_s = event.wait_s
+        self._waiting.wait_s = event.wait_s
         self._resumes, self._effects = event.resumes, event.effects
-        self._wait_anew(event.at)
+        self._refilter.every(event.refilter_s)
+        self._waiting.anew(event.at)
         for target in self._targets.values():
             self._report(target, "pending")
         self._out.extend(Connect(name) for name in self._targets)
@@ -186,12 +171,15 @@ class Plan:
     def _changed(self, event: TargetsChanged) -> None:
         joining = [] if self._cancelled else [name for name in event.joined if self._joins(name)]
         if joining:
-            self._wait_anew(event.at)
+            self._waiting.anew(event.at)
         for name in joining:
             self._join(name)
         for name in event.left:
             if target := self._targets.get(name):
                 self._leave(target)
+
+    def _touched(self, event: TableTouched) -> None:
+        self._refilter.soon(self._targets.values(), event.at)
 
     def _joins(self, name: str) -> bool:
         """Whether a provider begins now; one that is still leaving does so when it has left."""
@@ -210,7 +198,7 @@ class Plan:
         self._out.append(Connect(name))
 
     def _leave(self, target: Target) -> None:
-        target.returning = False
+        target.returning = target.unfiltered = False
         if target.leaving:
             return
         if target.over:
@@ -238,12 +226,14 @@ class Plan:
         if target is None:
             return
         target.level, target.python = event.level, event.python
-        target.stage = target.retry_at = None
+        target.stage = None
+        self._waiting.retries.drop(target.name)
         target.job = next(self._jobs)
         self._by_job[target.job] = target
         if target.state == "pending":
             self._report(target, "connecting")
-        self._out.append(AskStart(target.job, target.name, target.reason if target.broke is None else "resumed"))
+        reason = "rejoined" if target.outside else target.reason if target.broke is None else "resumed"
+        self._out.append(AskStart(target.job, target.name, reason))
 
     def _failed(self, event: LinkFailed) -> None:
         target = self._connecting(event.provider)
@@ -255,7 +245,9 @@ class Plan:
         target = self._targets.get(event.provider)
         if target is None or not target.job:
             return
-        if target.started:
+        if target.outside:
+            self._stay_outside(target, event.at)
+        elif target.started:
             self._break(target, event.at, event.reason, may_run=True)
         else:
             self._drop_job(target)
@@ -263,7 +255,9 @@ class Plan:
 
     def _missed(self, target: Target, at: float, text: str, state: str = "unreachable", *, retry: bool = True) -> None:
         """An attempt to reach it came to nothing."""
-        if not retry or self._wait_is_over(at, target):
+        if target.outside:
+            self._stay_outside(target, at)
+        elif not retry or self._waiting.is_over(at, target):
             self._give_up_or_lose(target, state, text)
         else:
             self._try_again(target, at, text)
@@ -275,26 +269,20 @@ class Plan:
             state: what it is if it does not come back.
             may_run: what broke may be the way to it, and the job go on for a lease.
         """
-        quick = at - target.started_at < LASTING_S
-        target.breaks = target.breaks + 1 if quick else 0
-        target.deaths = target.deaths + 1 if quick and not may_run else 0
+        self._waiting.count(target, at, died=not may_run)
         again = self._may_return(target)
+        target.leaving &= not target.unfiltered
+        target.unfiltered = False
         self._drop_job(target)
         self._report(target, "lost" if again else state, reason, again=again)
         if not again:
             self._return(target, at)
             return
-        target.broke, target.failure, target.stage = reason, None, None
-        target.attempts = min(target.breaks, _QUICK_MOST)
-        # What runs on until its lease is over must not meet its successor.
-        allowed_at = at + LEASE_OVER_S if may_run and self._effects else at
-        if self._wait_s is not None:
-            target.back_by = allowed_at + self._wait_s
-            heapq.heappush(self._absences, (target.back_by, target.name))
+        allowed_at = self._waiting.absent(target, at, reason, after_lease=may_run and self._effects)
         self._try_again(target, allowed_at, None)
 
     def _may_return(self, target: Target) -> bool:
-        ended = self._cancelled or target.leaving or target.ending
+        ended = self._cancelled or (target.leaving and not target.unfiltered) or target.ending
         return self._resumes and not ended and target.deaths < MOST_DEATHS
 
     def _quiet(self, event: LinkQuiet) -> None:
@@ -309,29 +297,47 @@ class Plan:
             self._report(target, target.before)
 
     def _started(self, event: Started) -> None:
+        if self._refilter.is_of(event.job):
+            self._refilter.started(event.job)
         target = self._by_job.get(event.job)
         if target is not None and not target.started:
             target.started, target.started_at = True, event.at
-            target.broke = target.back_by = None
+            self._waiting.back(target)
             target.profile = event.profile
-            self._report(target, "filtering")
+            if not target.outside:
+                self._report(target, "filtering")
 
     def _verdict(self, event: VerdictPassed) -> None:
+        if self._refilter.is_of(event.job):
+            if leaver := self._refilter.decided(event.job, keep=event.keep):
+                self._let_go(leaver)
+            return
         target = self._by_job.get(event.job)
-        if target is not None and target.started and event.keep and target.state in ("filtering", "stalled"):
+        if target is None or not (target.started and event.keep):
+            return
+        if target.outside or target.state in ("filtering", "stalled"):
+            target.outside = False
             self._report(target, "running")
+            self._refilter.later(target, event.at)
 
     def _ended(self, event: JobEnded) -> None:
+        if self._refilter.is_of(event.job):
+            self._refilter.ended(event.job, event.at)
         target = self._by_job.get(event.job)
         if target is None or not target.started:
+            return
+        if target.outside:
+            self._stay_outside(target, event.at)
             return
         if (event.broken or target.restarting) and not event.drained and self._may_return(target):
             self._out.append(Disconnect(target.name))
             state = event.state if event.state in ENDED else "failed"
             self._break(target, event.at, event.reason or "its job broke off", may_run=False, state=state)
             return
+        if self._goes_outside(target, event):
+            return
         if target.leaving and (event.drained or event.state in ("done", "left")):
-            self._report(target, "left", _LEFT)
+            self._report(target, "left", _FILTERED if target.unfiltered else _LEFT)
         elif event.drained:
             self._close(target)
         elif event.state in ENDED:
@@ -345,29 +351,72 @@ class Plan:
     def _return(self, target: Target, at: float) -> None:
         """What left may have come back while it was leaving."""
         if target.returning and target.over and not self._cancelled:
-            self._wait_anew(at)
+            self._waiting.anew(at)
             self._join(target.name)
+
+    # What a standing filter does to those who run, and to those who do not.
+
+    def _let_go(self, target: Target) -> None:
+        """Its filter does not keep it any more: it hands over what it has, and is outside then."""
+        if target.state in LIVE and not target.ending and not target.restarting:
+            target.leaving = target.unfiltered = True
+            self._report(target, target.state, _FILTERED)
+            self._out.append(CancelJob(target.job, "drain"))
+
+    def _goes_outside(self, target: Target, event: JobEnded) -> bool:
+        """Its job ended since its filter says no, and it is asked again later."""
+        handed_over = target.unfiltered and (event.drained or event.state in ("done", "left"))
+        left_out = self._refilter.on and event.state == "filtered_out" and not target.leaving
+        if self._cancelled or target.ending or not (handed_over or left_out):
+            return False
+        state, reason = ("left", _FILTERED) if handed_over else ("filtered_out", event.reason)
+        self._drop_job(target)
+        target.outside, target.outside_why = True, reason
+        target.leaving = target.unfiltered = False
+        self._report(target, state, reason, again=True)
+        # Its link is kept: it is asked for soon, and a login costs more than a connection that is idle.
+        self._refilter.later(target, event.at)
+        return True
+
+    def _stay_outside(self, target: Target, at: float) -> None:
+        """It was asked again, in vain; or asking it came to nothing."""
+        over = self._cancelled or target.ending or target.leaving
+        linked = target.started
+        self._drop_job(target)
+        if over:
+            self._give_up_or_lose(target, target.state, _FILTERED)
+            self._return(target, at)
+        else:
+            if not linked:
+                self._out.append(Disconnect(target.name))
+            self._refilter.later(target, at)
+
+    def _ask_again(self, at: float) -> None:
+        for name in self._refilter.due(at):
+            target = self._targets[name]
+            if target.outside:
+                self._out.append(Connect(name))
+            elif target.state == "running" and not (target.leaving or target.ending or target.restarting):
+                self._out.append(self._refilter.ask(target))
+            else:
+                self._refilter.later(target, at)  # it is silent, say: another time
 
     def _time(self, event: TimePassed) -> None:
         self._woken_at = None
-        if self._wait_is_over(event.at) and not self._waited:
-            self._waited = True
+        if self._waiting.ends(event.at):
             self._end_wait(event.at)
-        for name in _due(self._absences, event.at):
+        for name in self._waiting.absences.take(event.at):
             target = self._targets[name]
-            if not target.job and target.back_by is not None and event.at >= target.back_by:
+            if not target.job:
                 self._give_up(target, "lost", f"{target.broke}; it has not come back within the wait: {why(target)}")
-        for name in _due(self._retries, event.at):
-            target = self._targets[name]
-            if target.retry_at is not None and event.at >= target.retry_at:
-                target.retry_at = None
-                self._out.append(Connect(name))
+        self._out.extend(Connect(name) for name in self._waiting.retries.take(event.at))
+        self._ask_again(event.at)
 
     def _end_wait(self, at: float) -> None:
         for target in self._targets.values():
-            if target.over or target.job or target.broke is not None:
+            if target.over or target.job or target.broke is not None or target.outside:
                 continue
-            if self._is_late(target, at):
+            if self._waiting.is_late(target, at):
                 # It is we who have not come to it. Its own deadlines end the try that it gets.
                 target.last_try = True
             else:
@@ -413,68 +462,39 @@ class Plan:
         return None if target is None or target.over or target.job else target
 
     def _try_again(self, target: Target, at: float, text: str | None) -> None:
-        pause = min(RETRY_MOST_S, RETRY_FIRST_S * 2**target.attempts)
-        target.attempts = min(target.attempts + 1, 16)
-        target.retry_at = at + pause * (0.5 + self._jitter())
-        heapq.heappush(self._retries, (target.retry_at, target.name))
+        self._waiting.pause(target, at)
         target.failure, target.stage = text, None
         if target.state == "pending":
             self._report(target, "connecting", text)
 
-    def _give_up(self, target: Target, state: str, text: str) -> None:
+    def _give_up(self, target: Target, state: str, text: str | None) -> None:
         self._report(target, state, text)
         self._out.append(Disconnect(target.name))
 
-    def _give_up_or_lose(self, target: Target, state: str, text: str) -> None:
+    def _give_up_or_lose(self, target: Target, state: str, text: str | None) -> None:
         """It is not tried any more; if its job had broken off, that is what became of it."""
         if target.broke is not None:
             state, text = "lost", f"{target.broke}; {text}"
+        elif target.outside:
+            state, text = target.state, target.outside_why
         self._give_up(target, state, text)
 
     def _drop_job(self, target: Target) -> None:
         self._by_job.pop(target.job, None)
         target.job = 0
         target.started = target.restarting = False
-
-    def _wait_anew(self, at: float) -> None:
-        self._deadline = None if self._wait_s is None else at + self._wait_s
-        self._waited = False
-
-    def _is_late(self, target: Target, now: float) -> bool:
-        """At the end of the wait: it is in its first try, or before it, since others had their turn before it."""
-        if target.stage is None or target.failure or self._wait_s is None:
-            return False
-        return target.turn_at is None or target.turn_at > now - self._wait_s + LATE_S
-
-    def _wait_is_over(self, at: float, target: Target | None = None) -> bool:
-        """For all, or for this one: it had one try after that, or a wait of its own since its job broke off."""
-        if target is not None and target.broke is not None:
-            return target.back_by is not None and at >= target.back_by
-        return (self._deadline is not None and at >= self._deadline) or (target is not None and target.last_try)
-
-    def _next_wake(self) -> float | None:
-        while self._retries and self._targets[self._retries[0][1]].retry_at != self._retries[0][0]:
-            heapq.heappop(self._retries)
-        while self._absences and self._targets[self._absences[0][1]].back_by != self._absences[0][0]:
-            heapq.heappop(self._absences)
-        times = [heap[0][0] for heap in (self._retries, self._absences) if heap]
-        if self._deadline is not None and not self._waited:
-            times.append(self._deadline)
-        return min(times, default=None)
+        self._out.extend(self._refilter.drop(target))
 
     def _close(self, target: Target) -> None:
         target.over = True
-        target.retry_at = target.broke = target.back_by = None
+        self._waiting.retries.drop(target.name)
+        self._waiting.back(target)
+        self._out.extend(self._refilter.drop(target))
         self._open -= 1
 
     def _report(self, target: Target, state: str, reason: str | None = None, *, again: bool = False) -> None:
         target.state = state
         if state in ENDED and not again and not target.over:
             self._close(target)
+        again = again or (target.unfiltered and state in LIVE)
         self._out.append(Report(target.name, state, reason, target.level, target.profile, target.python, again))
-
-
-def _due(heap: list[tuple[float, str]], at: float) -> Iterable[str]:
-    """Take what is due out of a heap. Whoever asks looks whether it still holds."""
-    while heap and heap[0][0] <= at:
-        yield heapq.heappop(heap)[1]

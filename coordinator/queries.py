@@ -83,7 +83,8 @@ class Query:
         if wait_s is None and not self._submit.follow:
             wait_s = limits.WAIT_S
         resumes = bool(self._submit.resume)
-        self.tell(steps.QuerySubmitted(self.now, names, wait_s, resumes, self._submit.effects))
+        refilter_s = self._submit.refilter_s if self._submit.follow else None
+        self.tell(steps.QuerySubmitted(self.now, names, wait_s, resumes, self._submit.effects, refilter_s))
 
     @property
     def now(self) -> float:
@@ -104,10 +105,11 @@ class Query:
             self._busy = False
 
     def change(self, providers: Mapping[str, Provider]) -> None:
-        """Its selection means these now: some join, and who is not among them leaves."""
+        """The table has changed, and its selection means these now: some join, and who is not among them leaves."""
         joined, left = set(providers) - self._asked, self._asked - set(providers)
         for name, provider in providers.items():
             self._place(_Target(self, _reached(provider, self._options), self._options), stays=name in self._asked)
+        self.tell(steps.TableTouched(self.now))
         if not (joined or left):
             return
         self._asked = set(providers)
@@ -143,6 +145,8 @@ class Query:
             self._targets[name] = target
             if stays and self._plan.states().get(name) in ("pending", "connecting"):
                 target.connect(self._links, self._gate)
+        elif known.provider.labels != target.provider.labels:
+            known.provider = replace(known.provider, labels=target.provider.labels)  # its filter may look at them
 
     def reserve(self, size: int) -> None:
         """From now on its client may be granted so many bytes ahead for it, until it is over."""

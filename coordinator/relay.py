@@ -225,6 +225,9 @@ class Relay:
                 # Otherwise a job that is over, whose last frames were on their way.
             elif kind in spends:
                 # One body may go over the grant, so that a frame is never stuck.
+                if job.passed >= job.granted and kind == frames.NOTE:
+                    self._free(job, kind, body)  # how many prints were dropped, which is said without credit
+                    continue
                 if job.passed >= job.granted:
                     raise RemoteProtocolError(f"{job.passed} bytes of job {number}, which was granted {job.granted}")
                 job.passed += len(body)
@@ -279,7 +282,7 @@ class Relay:
         if job.free > FREE_BYTES + job.fed // 16:
             raise RemoteProtocolError(f"{job.free} bytes of job {job.number} beside its credit")
         job.client.put(body)
-        if kind == frames.FAULT:
+        if kind in (frames.FAULT, frames.NOTE):
             return
         header = frames.decode(body).header
         if kind == frames.VERDICT:

@@ -24,12 +24,14 @@ class QuerySubmitted(Event):
     Attributes:
         resumes: a job of it that broke off may be followed by another.
         effects: two jobs of one provider at a time would harm.
+        refilter_s: providers are asked again so often whether their filter keeps them; None: never.
     """
 
     targets: tuple[str, ...]
     wait_s: float | None
     resumes: bool = False
     effects: bool = False
+    refilter_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class TargetsChanged(Event):
 
     joined: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableTouched(Event):
+    """The table has changed in whatever way, which may be what a filter looks at: all are to be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ class Disconnect(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class AskStart(Instruction):
-    """Ask the client for a start under this job number."""
+    """Ask the client for a start under this job number; with the reason ``refilter`` for that of a filter alone."""
 
     job: int
     provider: str
@@ -170,7 +177,7 @@ class AskStart(Instruction):
 
 @dataclass(frozen=True, slots=True)
 class Report(Instruction):
-    """Tell the client about a change of state. ``again``: it is lost for the time being."""
+    """Tell the client about a change of state. ``again``: that is not its end, even if it is one of those states."""
 
     provider: str
     state: str

@@ -23,8 +23,6 @@ class Target:
     turn_at: float | None = None
     #: The wait ended in its first try, which was late: there is no other.
     last_try: bool = False
-    #: When to try again; None while trying or not at all.
-    retry_at: float | None = None
     #: The job asked for or running, 0 without one.
     job: int = 0
     started: bool = False
@@ -50,6 +48,16 @@ class Target:
     #: Its job is being ended: for good, or because another is wanted.
     ending: bool = False
     restarting: bool = False
+    #: Its filter has left it out, and is asked again now and then: it may come (back) with a yes. And why that is.
+    outside: bool = False
+    outside_why: str | None = None
+    #: It is leaving because of that.
+    unfiltered: bool = False
+    #: `coordinator.refilter`'s: the job that asks its filter again, 0 without one; the noes in a row so far.
+    asked: int = 0
+    asked_started: bool = False
+    answered: bool = False
+    noes: int = 0
 
 
 def why(target: Target) -> str:

@@ -22,6 +22,7 @@ Theory of operation
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -45,11 +46,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Asked(Event):
-    """A job is about to be started, and waits for another's verdict no longer than ``until``."""
+    """A job is about to be started, and waits for another's verdict no longer than ``until``.
+
+    It believes one that was said less than ``fresh_s`` ago, if the cache does.
+    """
 
     job: int
     key: Hashable
     until: float
+    fresh_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +171,7 @@ class Verdicts:
         if self.live_s <= 0:
             return [Proceed(event.job, kept=False)]
         said = self._said.get(event.key)
-        if said is not None and event.at < said[1] + self.live_s:
+        if said is not None and event.at < said[1] + min(self.live_s, event.fresh_s):
             self._said.move_to_end(event.key)
             return [Proceed(event.job, kept=True) if said[0] else Refuse(event.job)]
         flight = self._flights.setdefault(event.key, _Flight())

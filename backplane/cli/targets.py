@@ -100,6 +100,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         reach.add_argument(f"--{name}", type=_seconds, default=default, metavar="S", help=f"deadline of {what}")
     reach.add_argument(
+        "--refilter",
+        type=_seconds,
+        default=limits.REFILTER_S,
+        metavar="S",
+        help="following: ask each filter again so often; a yes joins, two noes leave (default 60)",
+    )
+    reach.add_argument(
         "--wait", type=_seconds, metavar="S", help="retry unreachable providers so long (default 10, following: no end)"
     )
 

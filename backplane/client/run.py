@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from backplane.client.credit import Fragments, Window
 from backplane.client.feeding import Feeder
 from backplane.client.reducing import Outcome, Reducing
+from backplane.client.refiltering import Refiltering
 from backplane.client.spec import Options, Question, Ready
 from backplane.query.starting import filter_hash
 from backplane.reduce.answer import Answer, Applied, Begin, Instruction, Nonsense, Restart, Stop
@@ -86,6 +87,7 @@ class Run:
         self._apart: str | None = None
         self._breaks = 0
         self._asking: dict[str, Any] = {}
+        self._refilter = Refiltering(query_id, question, options, send, retire)
         #: Values that are not whole yet; for its statistics.
         self.fragments = Fragments(limits.FRAGMENTS_BYTES)
         #: Providers that have ended: nothing that happens to the coordinator changes what is said of them.
@@ -156,6 +158,7 @@ class Run:
                 wait_s=self._options.wait_s,
                 resume=_RESUME[work.resume],
                 effects=work.effects,
+                refilter_s=self._refilter.every_s,
                 payload=codec.pack(self._asking | {"without": sorted(self._over)}),
             )
         )
@@ -274,13 +277,17 @@ class Run:
             self._feeder = None
         for job in list(self._live):
             self._ended(job)
-        for name in sorted(self._started - self._over):
+        self._refilter.clear()
+        outside = self._refilter.outside
+        for name in sorted(self._started - self._over - set(outside)):
             # An end is followed by its state; where the break came between the two, the end says what it would be.
             end = self._ends.get(name)
             if end and end.state in ENDED and not end.broken:
                 self._put_state(name, end.state, end.reason)
             else:
                 self._put_state(name, "lost", reason, again=again)
+        for name, state in list(outside.items()) if not again else ():
+            self._put_state(name, state.state, state.reason)
 
     def _put_state(self, name: str, state: str, reason: str | None, *, again: bool = False) -> None:
         if not again:
@@ -303,21 +310,25 @@ class Run:
             return
         if isinstance(message, Targets):
             self._names = codec.unpack(message.payload)
-        elif message.state == "pending":
+            self.reducing.put("", message, 0)
+            return
+        self._refilter.heard(message)
+        if message.state == "pending":
             # It begins, perhaps anew: it had left and has come back.
             self._over.discard(message.provider)
             self._started.discard(message.provider)
         elif message.state == "running":
             self._passed.add(message.provider)
         elif message.state in ENDED:
-            if message.again:
-                self._say(f"{message.provider} is lost for now: {message.reason}")
-            else:
+            if not message.again:
                 self._over.add(message.provider)
+            elif message.state == "lost":
+                self._say(f"{message.provider} is lost for now: {message.reason}")
+            if message.state != "lost" or not message.again:
                 self._passed.discard(message.provider)
             for job in [job for job in self._live if self._providers[job] == message.provider]:
                 self._ended(job)
-        self.reducing.put(message.provider if isinstance(message, State) else "", message, 0)
+        self.reducing.put(message.provider, message, 0)
 
     def arrived(self, job: int, kind: int, message: Message | None, size: int) -> None:
         """A frame of one of this run's jobs: ``message`` is None while its fragments are not complete.
@@ -326,6 +337,9 @@ class Run:
         """
         if isinstance(message, NeedStart):
             self._need_start(message)
+            return
+        if job in self._refilter:
+            self._refilter.arrived(job, message)
             return
         if kind in frames.SPENDS_CREDIT:
             self._windows[job].take(size)
@@ -341,7 +355,10 @@ class Run:
 
     def nonsense(self, job: int, text: str) -> None:
         """One of this run's jobs sent what cannot be read."""
-        self.reducing.put(self._providers[job], Nonsense(job, text), 0)
+        if job in self._refilter:
+            self._refilter.forget(job)
+        else:
+            self.reducing.put(self._providers[job], Nonsense(job, text), 0)
 
     def _joined(self, job: int, kind: int, size: int, *, whole: bool) -> None:
         if not whole:
@@ -373,7 +390,7 @@ class Run:
         if isinstance(message, End):
             self._ends[provider] = message
             self._ended(job)
-            if message.drained:
+            if message.drained and not self._refilter.leaves(provider):
                 self._over.add(provider)
 
     def _say(self, text: str) -> None:
@@ -390,6 +407,9 @@ class Run:
     def _need_start(self, need: NeedStart) -> None:
         """Through staging too: an epoch is minted after all that came before has been applied."""
         if self._draining:
+            return
+        if need.reason == "refilter":
+            self._refilter.need(need)
             return
         for job in [job for job in self._live if self._providers[job] == need.provider]:
             self._ended(job)
@@ -412,6 +432,8 @@ class Run:
         work = self._question.work
         ready = Ready(need.provider, need.python, need.labels)
         body = {**self._question.body(ready, begin.positions), "resumed": begin.resumed}
+        if begin.at_end:
+            body |= {"since": None, "rotated": False}
         self._send(
             Start(
                 job=need.job,
@@ -424,6 +446,7 @@ class Run:
                 limits={**work.limits, **self._options.limits},
                 feed=self._question.feed,
                 filter=filter_hash(work.body, body),
+                fresh_s=self._refilter.fresh_s,
                 kept=again,
                 payload=codec.pack(body),
             )

@@ -33,6 +33,7 @@ class Work:
         resume: what becomes of one that broke off: ``exact``, ``inexact``, ``gap`` or ``never`` (`reduce.answer`).
         resume_why: the reason for that, one clause.
         effects: two of a provider at a time would harm.
+        standing: it has a filter that is asked again while it runs.
     """
 
     body: str = "script"
@@ -41,6 +42,7 @@ class Work:
     resume: str = "never"
     resume_why: str = ""
     effects: bool = False
+    standing: bool = False
 
 
 class Question(Protocol):
@@ -86,6 +88,7 @@ class Options:
         for_s: seconds after which it is drained; None for no end.
         wait_s: how long unreachable providers are retried; None for no end.
         filter_s: deadline of a filter.
+        refilter_s: how often a filter that stands is asked again; None for never.
         most_groups: of the answer; more are a question that was not meant so.
         most_bytes: how much this process may grow by it.
         on_note: called with (provider, text) for what scripts print.
@@ -98,6 +101,7 @@ class Options:
     for_s: float | None = None
     wait_s: float | None = limits.WAIT_S
     filter_s: float = limits.FILTER_S
+    refilter_s: float | None = limits.REFILTER_S
     limits: Mapping[str, int] = field(default_factory=dict)
     coverage_full: bool = False
     most_groups: int | None = 2_000_000

@@ -53,6 +53,8 @@ class Begin:
     positions: tuple[tuple[str, bytes], ...]
     #: All its sources were known to an earlier job: one without a position came into being since.
     resumed: bool = False
+    #: It had run before and has been away since: it begins at the end, wherever the query began.
+    at_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,11 +441,12 @@ class Answer:
     def _needed(self, need: NeedStart) -> Begin:
         """A start is asked for. If a job of it has started before and did not leave, that one broke off."""
         each = self._known(need.provider)
-        anew = need.reason == "rejoined"
+        anew = need.reason == "rejoined" or each.standing.outside
         if each.standing.began and not anew:
             if self._resume == "gap":
                 anew = True
                 each.standing.away(self._clock(), self._resume_why)
             elif self._resume == "inexact":
                 each.standing.note(f"broke off and went on where it was, which may not be exact: {self._resume_why}")
-        return Begin(need, *self.begin(need.provider, need.job, anew=anew), each.cursor.settled)
+        epoch, positions = self.begin(need.provider, need.job, anew=anew)
+        return Begin(need, epoch, positions, each.cursor.settled, at_end=anew and each.standing.joined)

@@ -160,7 +160,7 @@ class Standing:
     __slots__ = (
         "_applied", "_away_s", "_before", "_gaps", "_gaps_more", "_joined_at", "_lag_s", "_left_at", "_level", "_marks",
         "_notes", "_pinned", "_profile", "_reason", "_watermark", "began", "contributed", "counters", "drained",
-        "returns", "state",
+        "outside", "returns", "state",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -169,8 +169,10 @@ class Standing:
         self.contributed = False
         #: It ended because it was asked to, with all its cuts applied.
         self.drained = False
-        #: It is lost for the time being: another job of it may go on.
+        #: What it is it is for the time being: another job of it may go on, or begin.
         self.returns = False
+        #: It has left, or was filtered out: what it may do later begins anew.
+        self.outside = False
         #: A job of it has been started, and none asked for since.
         self.began = False
         self.counters = Counters()
@@ -194,7 +196,12 @@ class Standing:
     @property
     def over(self) -> bool:
         """Nothing more is due from it."""
-        return (self.state in ENDED and not self.returns) or self.drained
+        return not self.returns and (self.state in ENDED or self.drained)
+
+    @property
+    def joined(self) -> bool:
+        """It has run."""
+        return self._joined_at is not None
 
     def begun(self, *, reads_again: bool) -> None:
         """A new job of it begins.
@@ -246,16 +253,18 @@ class Standing:
             self.returns = self.returns and (message.again or message.state not in ENDED)
             return
         if self.returns and message.state in ("pending", "connecting"):
-            return  # for another coordinator it is new; here it is still lost
+            return  # for another coordinator it is new; here it is still what it was
         reason = message.reason
         if self.returns and message.state in ("unreachable", "refused"):
-            self.state, reason = "lost", f"{self._reason}; {reason}"
+            if not self.outside:
+                self.state, reason = "lost", f"{self._reason}; {reason}"
         else:
             self.state = message.state
         self._reason, self.returns = reason, message.again
+        self.outside = self.state in ("left", "filtered_out") or (self.outside and self.state != "running")
         if self.state in ("running", "done") and self._joined_at is None:
             self._joined_at = at
-        if self.state in ("left", "lost"):
+        if self.state in ("left", "lost") or (self.state == "filtered_out" and self.joined):
             # When it was lost for a time, what becomes of that is no new loss.
             self._left_at = at if self._left_at is None else self._left_at
         elif self.state == "running" and self._left_at is not None:
@@ -268,7 +277,7 @@ class Standing:
         Args:
             why_not: why it cannot be run again, one clause; None if it can.
         """
-        if self.state in ENDED:
+        if self.state in ENDED or self.outside:
             return
         self.began = True
         self._left_at = at if self._left_at is None else self._left_at

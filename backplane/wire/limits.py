@@ -17,6 +17,8 @@ LEASE_S: Final = 10.0
 WAIT_S: Final = 10.0
 #: A filter that takes longer has failed.
 FILTER_S: Final = 10.0
+#: A following query asks its filter again so often. Deployments come by the hour; a host pays a process each time.
+REFILTER_S: Final = 60.0
 #: TCP connect, SSH login, and the runner's hello after it: each has its own deadline, since a black hole obeys only
 #: the first, a mute server only the second, and a frozen shell only the third.
 CONNECT_S: Final = 5.0

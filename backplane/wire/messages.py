@@ -52,6 +52,7 @@ class Start(Message):
     feed: bool = False
     guard: bool = True
     filter: str = ""
+    fresh_s: float | None = None
     kept: bool = False
     payload: bytes = field(default=b"", repr=False)
 
@@ -215,6 +216,7 @@ class Submit(Message):
     wait_s: float | None = None
     resume: str = ""
     effects: bool = False
+    refilter_s: float | None = None
     payload: bytes = field(default=b"", repr=False)
 
 
@@ -229,7 +231,7 @@ class Targets(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Message):
-    """A provider's state within a query has changed. ``again``: it is `lost`, and may come back."""
+    """A provider's state within a query has changed. ``again``: even if it looks like an end, it may come back."""
 
     KIND: ClassVar[int] = frames.STATE
     query: str

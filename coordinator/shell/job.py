@@ -135,6 +135,8 @@ class Job:
         self._out.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
             return "filtered_out", None
+        if not script.map:
+            return "done", None
         await self._map(script)
         return "done", None
 

@@ -111,6 +111,8 @@ class ChildJob:
         self._writer.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
             return "filtered_out", None
+        if not wanted.map:
+            return "done", None
         idle()
         self._map(wanted, provider)
         return "done", None

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from backplane.wire import limits
-from coordinator.plan import LASTING_S, LEASE_OVER_S, MOST_DEATHS, Plan
+from coordinator.plan import Plan
 from coordinator.steps import (
     AskStart,
     CancelAsked,
@@ -30,6 +30,7 @@ from coordinator.steps import (
     VerdictPassed,
     WakeAt,
 )
+from coordinator.waiting import LASTING_S, LEASE_OVER_S, MOST_DEATHS
 
 LOST = LinkLost(20.0, "a", "its runner ended by signal KILL")
 
