@@ -19,13 +19,15 @@ from backplane.query.model import Query, Secret
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.description = "Say what is wrong with a query file, before anything ships. Exit status 2 if anything is."
-    parser.add_argument("query", metavar="FILE", help="a path (with / or .py), or a name of the library")
+    parser.add_argument("query", metavar="FILE", help="a path (with / or .py), a name, or a line")
     naming.add_settings(parser)
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the output")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong, a line each, or a summary of what the file asks."""
+    if naming.is_one_line(args.query):
+        return _line(args)
     with naming.own_prints():
         found = examine(args.query, naming.settings(args.settings), None)
     if args.output == "json":
@@ -33,6 +35,28 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(harmless(line) for line in _lines(found)))
     return 0 if found.query else 2
+
+
+def _line(args: argparse.Namespace) -> int:
+    """The same of a question of one line."""
+    from backplane.cli import lining, plans
+    from backplane.query.oneline import OneLineError
+
+    try:
+        asked = lining.read(args, local=False)
+    except OneLineError as exc:
+        problem = {"column": exc.column, "text": exc.reason}
+        wrong = {"good": False, "problems": [problem], "warnings": [], "query": None}
+        print(json.dumps(wrong, indent=2) if args.output == "json" else harmless(str(exc), keep="\n"))
+        return 2
+    if args.output == "json":
+        document = {"good": True, "problems": [], "warnings": list(asked.notices), "query": plans.document(asked)}
+        print(json.dumps(document, indent=2, default=repr))
+        return 0
+    told = [f"{name:<11} {text}" for name, text in plans.summary(asked).items()]
+    for line in [*(f"warning: {text}" for text in asked.notices), "good", *told]:
+        print(harmless(line))
+    return 0
 
 
 def _lines(found: Examined) -> list[str]:

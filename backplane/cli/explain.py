@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from backplane.cli import check, finding, naming, targets
+from backplane.cli import check, finding, naming, pruning, targets
 from backplane.client.outputs.harmless import harmless
 from backplane.query.load import load
 from backplane.query.model import Query
@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         UsageError: the query, a parameter or a target is.
     """
     selection = targets.selection(args)
+    if naming.is_one_line(args.query):
+        return _line(args, selection)
     with naming.own_prints():
         query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     for text in (selection.notice, *query.warnings):
@@ -51,6 +53,31 @@ def run(args: argparse.Namespace) -> int:
     else:
         lines = _lines(query, names, _sudo(selection, names))
         print("\n".join(harmless(line, keep="\t") for line in lines))
+    return 0
+
+
+def _line(args: argparse.Namespace, selection: targets.Selection) -> int:
+    """The same of a question of one line."""
+    from backplane.cli import lining, plans
+
+    asked = lining.read(args, local=selection.local)
+    selection = pruning.pruned(selection, asked.hosts)
+    for text in (selection.notice, *asked.notices):
+        if text:
+            print(f"logreduce: {harmless(text)}", file=sys.stderr)
+    names = _names(selection, args)
+    if asked.hosts is not None:
+        selection = pruning.pruned_table(selection, asked.hosts, names, follow=False)
+        names = _names(selection, args)
+    labels = {provider.name: provider.labels for provider in selection.providers}.get(names[0], {})
+    if args.output == "json":
+        code = plans.code(asked, names[0], labels)
+        scripts = {"plan": {"sha256": plans.digest(code), "source": code}}
+        document = {"targets": names, "profile": "sealed", "query": plans.document(asked), "scripts": scripts}
+        print(json.dumps(document, indent=2, default=repr))
+        return 0
+    for line in plans.lines(asked, names, nodes.fold(names), labels):
+        print(harmless(line, keep="\t"))
     return 0
 
 

@@ -61,7 +61,7 @@ def sources(args: argparse.Namespace, local: bool) -> list[str] | None:
 
     On this machine a path is meant from where the user stands, on others from the login's home.
     """
-    given = [*args.files, *args.sources]
+    given = [*getattr(args, "files", ()), *getattr(args, "sources", ())]  # `check` has none
     return ([located(source) for source in given] if local else given) or None
 
 

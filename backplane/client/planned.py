@@ -17,14 +17,17 @@ from backplane.query.hosts import conjunction, for_host
 from backplane.query.starting import modules
 from backplane.reduce.folds import Fold
 from backplane.reduce.planned import Finish, GroupedPlan, StreamedPlan
-from backplane.wire import codec
+from backplane.reduce.windowed import WindowedFold
+from backplane.reduce.windows import KEPT, Windows
+from backplane.wire import codec, limits
 from backplane.wire.errors import UsageError
 from provider import ship
 from provider.runner.aggregates import AggregateError, chosen
 from provider.runner.expressions import Expression
 from provider.runner.plan import Plan, PlanError
 
-_REPLAYABLE: Final = "a plan reads the same of the same lines"
+#: Why a plan goes on exactly after a break.
+REPLAYABLE: Final = "a plan reads the same of the same lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class PlanQuestion:
         hosts: which providers are asked at all (`backplane.query.hosts`); None for all. The plan asks it too, of those
             that join later.
         notices: what the user should know.
+        hold_s: how long windows wait for a provider that is not there.
     """
 
     title: str
@@ -59,6 +63,7 @@ class PlanQuestion:
     names: tuple[str, ...] | None = None
     hosts: Expression | None = None
     notices: tuple[str, ...] = ()
+    hold_s: float = limits.WAIT_S
 
     @property
     def endless(self) -> bool:
@@ -75,17 +80,22 @@ class PlanQuestion:
 
     @property
     def work(self) -> Work:
-        return Work("plan", False, {}, "exact", _REPLAYABLE, False)
+        return Work("plan", False, {}, "exact", REPLAYABLE, False)
 
     def fold(self) -> Fold:
+        window = self.parsed.window
         if self.parsed.aggregates:
-            return GroupedPlan(
+            groups = GroupedPlan(
                 [each.name for each in self.parsed.aggregates],
                 keys=[each.name for each in self.parsed.keys],
                 names=self.names,
-                finish=self.finish,
+                finish=self.finish if window is None else None,
                 by_host=self.by_host,
             )
+            if window is None:
+                return groups
+            keeps = KEPT if self.follow else None
+            return WindowedFold(groups, Windows(window.lateness_s, hold_s=self.hold_s, keeps=keeps), self.finish)
         names = [each.name for each in self.parsed.columns] or None
         return StreamedPlan(names, finish=self.finish, limit=self.limit_rows, most_bytes=self.limit_bytes)
 
@@ -123,6 +133,7 @@ def plan_question(
     names: Sequence[str] | None = None,
     hosts: Expression | None = None,
     notices: Sequence[str] = (),
+    hold_s: float = limits.WAIT_S,
 ) -> PlanQuestion:
     """The question of a plan's data.
 
@@ -161,6 +172,7 @@ def plan_question(
         names=None if names is None else tuple(names),
         hosts=hosts,
         notices=tuple(notices),
+        hold_s=hold_s,
     )
 
 

@@ -110,7 +110,17 @@ def _told(part: Expression, record: Mapping[str, Any]) -> Expression:
         return ["value", evaluate(part, dict(record))]
     if kind == "in":
         return [kind, _told(part[1], record), part[2]]
-    return [kind, *(_told(each, record) if type(each) is list else each for each in part[1:])]
+    told = [_told(each, record) if type(each) is list else each for each in part[1:]]
+    return _decided(kind, told) if kind in ("and", "or") else [kind, *told]
+
+
+def _decided(kind: str, parts: list[Expression]) -> Expression:
+    """Without the parts that are settled: records are not asked what their provider has answered."""
+    decides = ["value", kind == "or"]
+    if decides in parts:
+        return decides
+    open_ = [part for part in parts if part != ["value", kind == "and"]]
+    return [kind, *open_] if len(open_) > 1 else open_[0] if open_ else ["value", kind == "and"]
 
 
 def speaks(plan: Mapping[str, Any]) -> bool:

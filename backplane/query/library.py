@@ -38,7 +38,7 @@ def find(query: str) -> Found:
     """
     is_file = os.path.isfile(query)
     if not is_file and ("|" in query or any(char.isspace() for char in query)):
-        raise UsageError(f"queries of one line are not in this version: put the question into a file ({query!r})")
+        raise UsageError(f"{query!r} is a question of one line, and a query file or a name is meant here")
     if "/" in query or query.endswith(".py"):
         if os.path.isdir(query):
             return Found(Path(query).resolve().name, query, "", folder=True)

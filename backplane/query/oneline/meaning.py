@@ -236,11 +236,11 @@ class Meaning:
         if name not in FUNCTIONS:
             if is_aggregate(said):
                 raise Mistake(
-                    f"{said} is an aggregate, and stands in a stage of its own: | {self.said(node)} by ...",
+                    f"{said} is an aggregate, and stands in a stage of its own: | {self.said(node)} by path",
                     node.start,
                     node.end,
                 )
-            near = near_name(said, [*FUNCTIONS, *_ALIASES]) or f"; there are {listed(FUNCTIONS)}"
+            near = near_name(said, [*FUNCTIONS]) or near_name(said, [*_ALIASES]) or f"; there are {listed(FUNCTIONS)}"
             raise Mistake(f"there is no function {said!r}{near}", node.start, node.start + len(said))
         function = FUNCTIONS[name]
         self._counted(said, function, node)

@@ -108,7 +108,7 @@ def _stage(reader: Reader, divider: Token) -> Stage:
             made = read(reader, start)
             return replace(made, start=start, end=reader.at)
         if _aggregates_follow(reader, found):
-            return _aggregates(reader, start)
+            return replace(_aggregates(reader, start), end=reader.at)
         _slip(reader, found)
     node = words(reader)
     return Stage("where", start, reader.at, node=node)

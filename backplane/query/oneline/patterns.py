@@ -37,8 +37,13 @@ def of_stars(found: Token, names: Sequence[Token]) -> tuple[str, tuple[str, ...]
     for number, name in enumerate(names):
         if name.text in [each.text for each in names[:number]]:
             raise Mistake(f"{name.text!r} stands here twice", name.start, name.end)
-    text = "(.*?)".join(map(re.escape, pieces[:-1])) + ("(.*?)" + re.escape(pieces[-1]) if pieces[-1] else "(.*)")
+    text = "(.*?)".join(map(escaped, pieces[:-1])) + ("(.*?)" + escaped(pieces[-1]) if pieces[-1] else "(.*)")
     return ("^" if not pieces[0] else "") + text, tuple(name.text for name in names)
+
+
+def escaped(text: str) -> str:
+    """A text as a pattern for itself. `re.escape` would mark blanks too, and this is shown to people."""
+    return re.sub(r"[\\.^$*+?{}\[\]|()]", r"\\\g<0>", text)
 
 
 def of_regex(found: Token) -> tuple[str, tuple[str, ...]]:

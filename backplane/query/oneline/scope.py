@@ -84,7 +84,7 @@ class Scope:
         near = near_name(name, known)
         what = f"no column {name!r}" if self.columns else f"no field {name!r} in the format {self.format}"
         if near:
-            return f"there is {what}{near}"
+            return f"there is {what}{near} (a text is written in quotes)"
         if set(known) == {LINE}:
             return (
                 f'there is {what}, which has only `line`: `parse "* ..." as {name}` takes fields out of it (a text is '

@@ -231,7 +231,7 @@ def test_a_wrong_parameter_says_what_would_do(settings: dict[str, str], part: st
 
 
 WRONG_NAMES = {
-    "one line": ("nginx x.log | count", "queries of one line are not in this version"),
+    "one line": ("nginx x.log | count", "is a question of one line, and a query file or a name is meant"),
     "no file": ("./no-such.py", "there is no query file ./no-such.py"),
     "no folder": ("no/such/q.py", "there is no folder no/such"),
     "folder": ("./folder/", "a folder with neither `filter`, `map` nor `reduce` asks nothing"),
