@@ -130,9 +130,9 @@ class SilentLink:
             self.close()
             raise RuntimeError("the relay did not start") from None
 
-    def silence(self) -> None:
-        """Pass nothing on. When this returns, no byte moves any more."""
-        self._order("silence")
+    def silence(self, way: str = "both") -> None:
+        """Pass nothing on, or nothing ``there`` or ``back``. When this returns, no byte moves that way any more."""
+        self._order(way)
 
     def resume(self) -> None:
         """Pass on again, what was held back first."""

@@ -1,7 +1,8 @@
 """The process behind `tests.rigs.links.SilentLink`: a TCP relay that obeys one word a line on stdin.
 
 Run as ``relay.py HOST PORT ADDRESS``: listens on a free port of ADDRESS, prints it, and relays to HOST:PORT. Each order
-(``silence``, ``resume``, ``cut``) is repeated on stdout once it holds. It ends when stdin ends.
+(``both``, ``there`` and ``back``, which say what is not passed on; ``resume``, ``cut``) is repeated on stdout once it
+holds. It ends when stdin ends.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ HELD_BYTES = 1 << 18
 class End:
     """One end of a relayed connection, and what is still to be written to it."""
 
-    __slots__ = ("eof", "held", "peer", "shut", "socket")
+    __slots__ = ("eof", "held", "peer", "shut", "socket", "way")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, way: str) -> None:
         self.socket = sock
+        #: Which way what is read here goes.
+        self.way = way
         self.peer = self
         self.held = bytearray()
         self.eof = False
@@ -36,7 +39,7 @@ class Relay:
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server((address, 0), backlog=128)
         self._ends: set[End] = set()
-        self._silent = False
+        self._silent: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Relay until stdin ends."""
@@ -61,16 +64,16 @@ class Relay:
             for end in list(self._ends):
                 self._drop(end)
         else:
-            self._silent = word == "silence"
+            self._silent = {"both": ("there", "back"), "resume": ()}.get(word, (word,))
             for end in self._ends:
                 self._watch(end)
         print(word, flush=True)
         return True
 
     def _accept(self) -> None:
-        client = End(self._listener.accept()[0])
+        client = End(self._listener.accept()[0], "there")
         try:
-            server = End(socket.create_connection(self._target))
+            server = End(socket.create_connection(self._target), "back")
         except OSError:
             client.socket.close()
             return
@@ -83,13 +86,12 @@ class Relay:
             self._watch(end)
 
     def _watch(self, end: End) -> None:
-        """Listen for what this end may do now: nothing while silent."""
+        """Listen for what this end may do now: nothing on a way that is silent."""
         events = 0
-        if not self._silent:
-            if not end.eof and len(end.peer.held) < HELD_BYTES:
-                events |= selectors.EVENT_READ
-            if end.held or (end.peer.eof and not end.shut):
-                events |= selectors.EVENT_WRITE
+        if end.way not in self._silent and not end.eof and len(end.peer.held) < HELD_BYTES:
+            events |= selectors.EVENT_READ
+        if end.peer.way not in self._silent and (end.held or (end.peer.eof and not end.shut)):
+            events |= selectors.EVENT_WRITE
         registered = end.socket in self._selector.get_map()
         if events and registered:
             self._selector.modify(end.socket, events, end)

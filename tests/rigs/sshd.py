@@ -155,12 +155,12 @@ class SshdFarm:
     def freeze(self, index: int) -> None:
         """Stop the provider's sshds (not what they started): connections stay up, and nothing answers."""
         for pid in self._sshds(index):
-            os.kill(pid, signal.SIGSTOP)
+            _signal(pid, signal.SIGSTOP)
 
     def thaw(self, index: int) -> None:
         """Let frozen sshds go on."""
         for pid in self._sshds(index):
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
 
     def kill_sessions(self, index: int) -> None:
         """Kill the sshds of its connections and spare the listener: the provider's end of each link just goes."""
