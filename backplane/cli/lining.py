@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 
-from backplane.cli import naming
+from backplane.cli import naming, windowing
 from backplane.client.planned import PlanQuestion, plan_question
 from backplane.query.oneline import OneLine, one_line
 from backplane.reduce.finishing import Finishing
 from backplane.wire.errors import UsageError
+from backplane.wire.limits import WAIT_S
 
 
 def read(args: argparse.Namespace, *, local: bool) -> OneLine:
@@ -45,7 +46,7 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
     limits = [limit for limit in (asked.limit, args.limit.rows) if limit is not None]
     return plan_question(
         asked.text,
-        asked.plan,
+        {**asked.plan, "window": windowing.of_plan(args, dict(asked.plan))},
         name=str(asked.plan["format"].get("name", "line")),
         paths=[naming.located(path) for path in asked.paths] if local else None,
         follow=args.follow,
@@ -59,5 +60,6 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
         finishing=finishing.finish if asked.steps else None,
         names=asked.values if asked.plan["aggregates"] else None,
         hosts=asked.hosts,
+        hold_s=args.wait if args.wait is not None else WAIT_S,
         notices=asked.notices,
     )

@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backplane.cli import finding, naming, pruning, shown, starting, targets
+from backplane.cli import finding, naming, pruning, shown, starting, targets, windowing
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from backplane.client.spec import Question
     from provider.runner.expressions import Expression
 
-_LATER = (("window", "--window"),)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
@@ -42,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detach", action="store_true", help="in a process of its own, which `attach` shows")
     starting.add_arguments(parser)
-    for name, option in _LATER:
-        parser.add_argument(option, dest=name, nargs="?", const=True, help=argparse.SUPPRESS)
+    windowing.add_arguments(parser)
     shown.add_arguments(parser)
     targets.add_arguments(parser)
     finding.add_arguments(parser)
@@ -51,9 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, and return the exit status of the contract."""
-    for name, option in _LATER:
-        if getattr(args, name):
-            raise UsageError(f"{option} is not in this version")
     starting.check(args)
     if args.named is not None or args.detach:
         from backplane.cli import named
@@ -123,6 +117,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     from backplane.client.question import QueryQuestion
     from backplane.query.load import load
 
+    windowing.of_file(args)
     with naming.own_prints():
         query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     if "-" in query.sources and not selection.local:

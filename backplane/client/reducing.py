@@ -94,7 +94,8 @@ class Reducing:
         self._staged: deque[_Staged] = deque()
         self._bytes = 0
         self._peak = 0
-        self._asked: deque[tuple[bool, asyncio.Future[Snapshot]]] = deque()
+        #: Whether the final one is asked for, whether aside, and who waits for it.
+        self._asked: deque[tuple[bool, bool, asyncio.Future[Snapshot]]] = deque()
         self._closing = False
         self._failure: BaseException | None = None
         # A daemon: a reduce that never returns must not keep the process from ending after a second Ctrl-C.
@@ -126,7 +127,7 @@ class Reducing:
             self._peak = max(self._peak, self._bytes)
             self._wake.notify()
 
-    async def snapshot(self, *, final: bool) -> Snapshot:
+    async def snapshot(self, *, final: bool, aside: bool = False) -> Snapshot:
         """The answer as it stands between two messages; a final one, after all that are staged.
 
         Raises:
@@ -139,7 +140,7 @@ class Reducing:
             raise _closed()
         future: asyncio.Future[Snapshot] = self._loop.create_future()
         with self._wake:
-            self._asked.append((final, future))
+            self._asked.append((final, aside, future))
             self._wake.notify()
         return await future
 
@@ -151,7 +152,7 @@ class Reducing:
             asked = list(self._asked)
             self._asked.clear()
             self._wake.notify()
-        for _, future in asked:
+        for _, _, future in asked:
             if not future.done():
                 future.set_exception(_closed())
         self._answer.interrupt()
@@ -175,7 +176,7 @@ class Reducing:
         """In the loop: nobody waits for a thread that has ended."""
         self._failure = exc
         while self._asked:
-            _, future = self._asked.popleft()
+            _, _, future = self._asked.popleft()
             if not future.done():
                 future.set_exception(exc)
         self._failed(exc)
@@ -225,12 +226,12 @@ class Reducing:
             self._post(self._outcome, Outcome((), False, False, notice))
 
     def _may_answer(self) -> bool:
-        final, _ = self._asked[0]
+        final, _, _ = self._asked[0]
         return not final or not self._staged
 
-    def _answer_snapshot(self, final: bool, future: asyncio.Future[Snapshot]) -> None:
+    def _answer_snapshot(self, final: bool, aside: bool, future: asyncio.Future[Snapshot]) -> None:
         try:
-            snapshot = self._answer.snapshot(final=final)
+            snapshot = self._answer.snapshot(final=final, aside=aside)
             if final and self._keeper:
                 self._store(self._keeper)
         except BaseException as exc:

@@ -175,7 +175,7 @@ class Run:
         Raises:
             LogReduceError: the user's reduce failed, or the run is over.
         """
-        return await self.reducing.snapshot(final=False)
+        return await self.reducing.snapshot(final=False, aside=True)
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """A snapshot every interval (none if ``every_s`` is None), then the final one.

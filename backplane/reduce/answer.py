@@ -20,6 +20,7 @@ from typing import Final
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
 from backplane.reduce.coverage import Counters, Standing, coverage
 from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
+from backplane.reduce.expecting import Expecting
 from backplane.reduce.faults import TooMuch
 from backplane.reduce.folds import Fold
 from backplane.reduce.journal import Changes, Journal, Place
@@ -170,6 +171,7 @@ class Answer:
         self._peak = 0
         self._most_groups = most_groups
         self._journal = Journal() if durable else None
+        self._expecting = Expecting()
         #: Restored, and not heard of since: whoever is no target any more has left.
         self._restored: set[str] = set()
 
@@ -218,8 +220,11 @@ class Answer:
             self._lose(each, reason)
             return [Stop(provider, message.job, reason)]
 
-    def snapshot(self, *, final: bool = False) -> Snapshot:
+    def snapshot(self, *, final: bool = False, aside: bool = False) -> Snapshot:
         """The answer as it is now.
+
+        Args:
+            aside: others are shown to those who are to see all of what closes.
 
         Raises:
             ReduceFault: the query's reduce failed.
@@ -228,16 +233,28 @@ class Answer:
         if final:
             self._fold.finish()
         standings = {name: each.standing for name, each in self._providers.items()}
-        return Snapshot(
+        told = self._expecting.told(self._fold, standings, self._clock())
+        windows = self._fold.windows
+        snapshot = Snapshot(
             query=self._query,
             query_id=self._query_id,
             seq=self._seq,
             final=final,
             at=self._clock(),
             table=self._fold.rows(),
-            coverage=coverage(standings, endless=self._endless, final=final, inexact=self._fold.inexact()),
+            coverage=coverage(
+                standings,
+                endless=self._endless,
+                final=final,
+                inexact=self._fold.inexact(),
+                late=windows.late if windows else {},
+            ),
             coverage_full=self._coverage_full,
+            windows=told,
         )
+        if windows is not None:
+            self._fold.forget(windows.forgotten(shown=not aside))
+        return snapshot
 
     # -- what outlives this process
 
@@ -289,7 +306,8 @@ class Answer:
             ReduceFault: the user's ``load`` failed.
         """
         for piece in pieces:
-            self._fold.restore(piece)
+            if piece.content != "marks" or self._fold.windows is not None:
+                self._fold.restore(piece)
 
     def again(self, over: Container[str]) -> None:
         """A restored answer goes on: whoever is not among these is asked again."""
@@ -405,6 +423,8 @@ class Answer:
                 each.standing.contributed |= bool(content.keys)
             elif isinstance(content, Marks):
                 each.standing.marked(dict(content.marks))
+                if self._fold.windows is not None:
+                    self._fold.windows.marked(provider, content.marks)
         each.cursor.commit(positions)
         if self._journal is not None:
             self._journal.applied(provider, parts)

@@ -7,6 +7,7 @@ its `Standing`. `Coverage` is what a snapshot carries, frozen.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -307,7 +308,8 @@ class Standing:
     def marked(self, marks: Mapping[str, float | None]) -> None:
         """Watermarks of its sources, out of a cut: the least of them is its own."""
         self._marks.update({source: mark for source, mark in marks.items() if mark is not None})
-        self._watermark = min(self._marks.values(), default=None)
+        known = [mark for mark in self._marks.values() if math.isfinite(mark)]  # infinite: nothing more comes of it
+        self._watermark = min(known, default=None)
 
     def gap(self, message: Gap) -> None:
         """Something of it was not read."""
@@ -350,9 +352,9 @@ class Standing:
             standing.state, standing._reason, standing.returns = "pending", None, False
         return standing
 
-    def row(self) -> Row:
-        """As it is now."""
-        total = self._before + self.counters
+    def row(self, late: int = 0) -> Row:
+        """As it is now; ``late`` records of it were dropped at home."""
+        total = self._before + self.counters + Counters(dropped={"late": late} if late else {})
         return Row(
             state=self.state,
             reason=self._reason,
@@ -367,10 +369,18 @@ class Standing:
         )
 
 
-def coverage(standings: Mapping[str, Standing], *, endless: bool, final: bool, inexact: list[str]) -> Coverage:
+def coverage(
+    standings: Mapping[str, Standing],
+    *,
+    endless: bool,
+    final: bool,
+    inexact: list[str],
+    late: Mapping[str, int] = MappingProxyType({}),
+) -> Coverage:
     """The coverage of an answer.
 
     Args:
+        late: records that came after their window was forgotten, by provider.
         endless: the query ends only when it is told to, so that ``running`` is well in its ``final`` snapshot.
         inexact: what the reducer itself leaves out.
     """
@@ -379,7 +389,7 @@ def coverage(standings: Mapping[str, Standing], *, endless: bool, final: bool, i
     if len(reasons) > MOST_REASONS:
         reasons[MOST_REASONS - 1 :] = [f"and {len(reasons) - MOST_REASONS + 1} more reasons"]
     return Coverage(
-        providers=MappingProxyType({name: standings[name].row() for name in sorted(standings)}),
+        providers=MappingProxyType({name: standings[name].row(late.get(name, 0)) for name in sorted(standings)}),
         complete=bool(standings) and all(each.state in well for each in standings.values()),
         inexact=tuple(reasons),
     )

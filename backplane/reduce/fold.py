@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Protocol
 
-from backplane.reduce.columns import Partials
+from backplane.reduce.columns import Partials, Window
 from backplane.reduce.rows import Rows
 from backplane.reduce.saving import Saved
+from backplane.reduce.windows import Windows
 
 Keys = Sequence[Hashable] | None
 
@@ -21,6 +22,13 @@ class Fold(Protocol):
     @property
     def full(self) -> bool:
         """Nothing more is taken: the query may end."""
+
+    @property
+    def windows(self) -> Windows | None:
+        """Which windows are open, of an answer by event time; None for any other."""
+
+    def forget(self, windows: Sequence[Window]) -> None:
+        """Drop what is held of these windows."""
 
     def load(self, provider: str, partials: Partials) -> Partials:
         """The same with states of this fold's own. No value counts yet, but what is loaded is taken next, in order.
@@ -54,7 +62,7 @@ class Fold(Protocol):
         """
 
     def restore(self, saved: Saved) -> None:
-        """Take one piece: of `saved`, or the ``partials`` or ``values`` of a cut that has been applied since then.
+        """Take one piece: of `saved`, or the ``partials``, ``values`` or ``marks`` of a cut applied since then.
 
         Raises:
             ReduceFault: the user's reduce failed.
@@ -86,7 +94,12 @@ class Fold(Protocol):
 
 
 class Plain:
-    """A fold that is only data: nothing has to be ended."""
+    """A fold that is only data: nothing has to be ended. Of all of time."""
+
+    windows: Windows | None = None
+
+    def forget(self, windows: Sequence[Window]) -> None:
+        pass
 
     groups = 0
 

@@ -16,7 +16,7 @@ from backplane.reduce.cursors import Kept, Part
 from backplane.reduce.saving import Saved
 
 #: Contents of a cut that a fold takes; the others say where a provider stands.
-_VALUES = frozenset(("values", "partials"))
+_VALUES = frozenset(("values", "partials", "marks"))
 
 
 class Place(NamedTuple):

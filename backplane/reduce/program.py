@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from backplane.reduce.columns import Partials, rekeyed
 from backplane.reduce.faults import ReduceFault
+from backplane.reduce.fold import Plain
 from backplane.reduce.rows import Entry, Place, Rows, kept_key, seen_key, table
 from backplane.reduce.saving import Saved
 from backplane.wire.errors import RemoteProtocolError
@@ -38,7 +39,7 @@ _DYING_S: Final = 0.05
 _PIECE: Final = 1000
 
 
-class ProgramFold:
+class ProgramFold(Plain):
     """See the module. The process is started by the first value, or by the end.
 
     Args:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backplane.reduce.coverage import Coverage, iso
 from backplane.reduce.rows import Rows
+from backplane.reduce.windows import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Snapshot:
     #: Event time in seconds since the epoch; None for all of it.
     window: tuple[float, float] | None = None
     revision: int = 0
+    #: Of an answer by windows: those that are closed. None for any other, and for one window.
+    windows: tuple[Told, ...] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -68,6 +71,25 @@ class Snapshot:
         """See `Coverage`."""
         return self.coverage.exit_status
 
+    def of_each(self, some: Iterable[Told]) -> Iterator[Snapshot]:
+        """A snapshot of each of these closed windows: its rows, and who may be missing in them."""
+        at = self.columns.index("window")
+        rows: dict[tuple[float, float], list[tuple[Any, ...]]] = {}
+        for row in self.rows:
+            rows.setdefault((row[at][0], row[at][1]), []).append(row[:at] + row[at + 1 :])
+        columns = self.columns[:at] + self.columns[at + 1 :]
+        for told in some:
+            inexact = told.missing + self.inexact
+            yield replace(
+                self,
+                final=False,
+                table=Rows(columns, tuple(rows.get(told.window, ())), self.table.errors),
+                coverage=replace(self.coverage, complete=not told.missing, inexact=inexact),
+                window=told.window,
+                revision=told.revision,
+                windows=None,
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract, ready for ``json.dumps``. ``errors`` is there if a column is not exact."""
         errors = {"errors": {_name(name): error for name, error in self.table.errors}} if self.table.errors else {}
@@ -81,13 +103,21 @@ class Snapshot:
             "revision": self.revision,
             "columns": [_name(name) for name in self.columns],
             "rows": [
-                {_name(name): plain(value) for name, value in zip(self.columns, row, strict=True)} for row in self.rows
+                {_name(name): plain(value) for name, value in zip(self.columns, row, strict=True)}
+                for row in self._rows()
             ],
             **errors,
             "complete": self.complete,
             "inexact": [_said(reason) for reason in self.inexact],
             "coverage": _texts(self.coverage.to_dict(providers=self.final or self.coverage_full)),
         }
+
+    def _rows(self) -> Iterable[tuple[Any, ...]]:
+        """The rows, windows as times."""
+        if self.windows is None or "window" not in self.columns:
+            return self.rows
+        at = self.columns.index("window")
+        return ((*row[:at], [iso(each) for each in row[at]], *row[at + 1 :]) for row in self.rows)
 
 
 def plain(value: Any) -> Any:

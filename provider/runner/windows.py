@@ -21,6 +21,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from provider.runner.aggregates.base import Aggregate, States
 from provider.runner.aggregates.combiner import Combiner
 from provider.runner.columns import BARE, check_keys, split
+from provider.runner.pack import packb, unpackb
 from provider.runner.plan import Window
 
 #: A record may be so far ahead of the host's clock: more than clocks and zones are wrong by where anybody looks.
@@ -199,7 +200,8 @@ def _joined(aggregates: List[Aggregate], panes: List[List[States]]) -> List[Stat
     joined: List[States] = [{} for _ in aggregates]
     for states in panes:
         for aggregate, into, each in zip(aggregates, joined, states):
-            aggregate.absorb(into, [(key, aggregate.load(aggregate.dump(state))) for key, state in each.items()])
+            copies = unpackb(packb(aggregate.dumps(list(each.values()))))
+            aggregate.absorb(into, zip(each, map(aggregate.load, copies)))
     return joined
 
 

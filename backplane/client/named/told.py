@@ -17,6 +17,7 @@ from backplane.reduce.coverage import Counters, Coverage, Row
 from backplane.reduce.rows import Rows
 from backplane.reduce.saving import packed, unpacked
 from backplane.reduce.snapshot import Snapshot
+from backplane.reduce.windows import Told
 from backplane.wire import codec
 from backplane.wire.errors import LogReduceError, RemoteProtocolError
 
@@ -62,6 +63,7 @@ def pack(snapshot: Snapshot) -> bytes:
     """A snapshot as bytes. Takes long for a large one: not in an event loop."""
     rest = {spec.name: getattr(snapshot, spec.name) for spec in dataclasses.fields(snapshot)}
     del rest["table"], rest["coverage"]
+    rest["windows"] = None if snapshot.windows is None else list(map(tuple, snapshot.windows))
     rows = {name: _fields(row) for name, row in snapshot.coverage.providers.items()}
     coverage = {"complete": snapshot.coverage.complete, "inexact": snapshot.coverage.inexact, "providers": rows}
     return packed({"rest": rest, "table": snapshot.table._asdict(), "coverage": coverage})
@@ -77,7 +79,9 @@ def unpack(data: bytes) -> Snapshot:
         said = unpacked(data)
         providers = {name: _row(row) for name, row in said["coverage"].pop("providers").items()}
         coverage = Coverage(providers=providers, **said["coverage"])
-        return Snapshot(table=Rows(**said["table"]), coverage=coverage, **said["rest"])
+        windows = said["rest"].pop("windows")
+        windows = None if windows is None else tuple(Told(*each) for each in windows)
+        return Snapshot(table=Rows(**said["table"]), coverage=coverage, windows=windows, **said["rest"])
     except (RemoteProtocolError, KeyError, TypeError, AttributeError) as exc:
         raise Stranger(f"a snapshot that is none of this version ({type(exc).__name__}: {exc})") from exc
 

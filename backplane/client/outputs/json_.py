@@ -53,17 +53,27 @@ class Json:
 
 
 class JsonLines:
-    """Each snapshot as it comes."""
+    """Each snapshot as it comes; of an answer by windows each that has closed, once a revision, and the final one."""
 
     live = True
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._told = 0
 
     def show(self, snapshot: Snapshot) -> None:
-        """Write a line."""
-        write(self._out, dumped(snapshot.to_dict()) + "\n")
+        """Write a line, or one for each window that is news."""
+        if snapshot.windows is not None:
+            news = [told for told in snapshot.windows if told.serial > self._told]
+            for each in snapshot.of_each(news):
+                self._line(each)
+            self._told = max([self._told, *(told.serial for told in news)])
+        if snapshot.windows is None or snapshot.final:
+            self._line(snapshot)
         self._out.flush()
+
+    def _line(self, snapshot: Snapshot) -> None:
+        write(self._out, dumped(snapshot.to_dict()) + "\n")
 
     def close(self) -> None:
         """Nothing is open."""

@@ -6,6 +6,7 @@ need it, and it takes longer to load than a small question takes to answer.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from backplane.client.outputs.base import Size
@@ -89,6 +90,8 @@ class LiveTable:
             self._display.start()
         columns, lines = self._size()
         self._display.console.size = _dimensions(columns, lines)
+        if snapshot.windows is not None:
+            snapshot = newest_first(snapshot)
         self._display.update(self._rendered(snapshot, self._fitting(snapshot, columns, lines)), refresh=True)
 
     def close(self) -> None:
@@ -130,6 +133,15 @@ class LiveTable:
         style = "green" if snapshot.complete and not snapshot.inexact else "yellow" if snapshot.final else "dim"
         parts += [Text(line, style=style) for line in coverage_lines(snapshot)]
         return Group(*parts)
+
+
+def newest_first(snapshot: Snapshot) -> Snapshot:
+    """The same with its newest window at the top: that is where something happens."""
+    if "window" not in snapshot.columns:
+        return snapshot
+    at = snapshot.columns.index("window")
+    rows = sorted(snapshot.rows, key=lambda row: row[at], reverse=True)  # stable: rows of a window stay in order
+    return replace(snapshot, table=snapshot.table._replace(rows=tuple(rows)))
 
 
 def _dimensions(columns: int, lines: int) -> ConsoleDimensions:

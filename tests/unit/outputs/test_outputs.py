@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,10 +17,12 @@ import pytest
 from backplane.client.outputs import choose
 from backplane.client.outputs.coverage import coverage_lines
 from backplane.client.outputs.harmless import harmless
-from backplane.client.outputs.table import LiveTable, PlainTable
+from backplane.client.outputs.table import LiveTable, PlainTable, newest_first
 from backplane.reduce import folds
 from backplane.reduce.answer import Answer
+from backplane.reduce.rows import Rows
 from backplane.reduce.snapshot import Snapshot
+from backplane.reduce.windows import Told
 from backplane.wire.errors import UsageError
 from backplane.wire.messages import State
 
@@ -236,3 +239,38 @@ def test_an_empty_answer_is_shown_as_such() -> None:
         for isatty in (False, True):
             shown(name, snapshot([], final=False), snapshot([]), isatty=isatty, streams=name is None)
     assert PlainTable(io.StringIO()).live is False
+
+
+def windowed(rows: Rows, *told: Told, final: bool = False) -> Snapshot:
+    """A snapshot with these rows and closed windows."""
+    return dataclasses.replace(snapshot([], final=final), table=rows, windows=told)
+
+
+def test_windows_are_told_as_they_close_and_when_they_change() -> None:
+    """JSON lines: each closed window once a revision, without its column, and all of them in the final snapshot."""
+    rows = Rows(("window", "key", "n"), (([0.0, 60.0], "a", 1), ([0.0, 60.0], "b", 2), ([60.0, 120.0], "a", 3)))
+    told = Told((0.0, 60.0), 0, 1, ())
+    again = told._replace(revision=1, serial=2)
+    every = [windowed(rows, *some) for some in ((), (told,), (told,))] + [windowed(rows, again, final=True)]
+    lines = [json.loads(line) for line in shown("jsonl", *every).splitlines()]
+    assert [(each["window"], each["revision"], each["final"], len(each["rows"])) for each in lines] == [
+        (["1970-01-01T00:00:00Z", "1970-01-01T00:01:00Z"], 0, False, 2),
+        (["1970-01-01T00:00:00Z", "1970-01-01T00:01:00Z"], 1, False, 2),
+        (None, 0, True, 3),
+    ]
+    assert lines[0]["rows"][0] == {"key": "a", "n": 1}
+    assert lines[2]["rows"][2] == {"window": ["1970-01-01T00:01:00Z", "1970-01-01T00:02:00Z"], "key": "a", "n": 3}
+
+
+def test_a_window_that_lacks_somebody_is_not_complete() -> None:
+    """Who was not waited for is named in the windows that lack it."""
+    rows = Rows(("window", "n"), (([0.0, 60.0], 1),))
+    whole = windowed(rows, Told((0.0, 60.0), 0, 1, ("b: lost",)))
+    (one,) = whole.of_each(whole.windows or ())
+    assert (one.complete, one.inexact[:1]) == (False, ("b: lost",))
+
+
+def test_the_newest_window_stands_at_the_top_while_a_table_grows() -> None:
+    """Rows of one window stay in order."""
+    rows = Rows(("window", "n"), (([0.0, 60.0], 1), ([60.0, 120.0], 2), ([60.0, 120.0], 3)))
+    assert [row[1] for row in newest_first(windowed(rows)).rows] == [2, 3, 1]

@@ -1,0 +1,82 @@
+"""Windows of event time: `--window`, `--lateness`.
+
+Knows how users write them, and what they need. What a window means is `backplane.reduce.windows`'.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+from backplane.cli.durations import seconds
+from backplane.wire.errors import UsageError
+
+_FORM: Final = "write 1m, or 5m/1m for five minutes each minute"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two options."""
+    parser.add_argument(
+        "--window", type=window, metavar="SIZE[/STEP]", help="an answer for each 1m of event time, or 5m/1m"
+    )
+    parser.add_argument(
+        "--lateness", type=seconds, metavar="TIME", help="how far out of order the logs may be: windows close so late"
+    )
+
+
+def window(text: str) -> tuple[float, float]:
+    """Size and step, in seconds, for use as an argparse type.
+
+    Raises:
+        argparse.ArgumentTypeError: it means neither.
+
+    >>> window("1m"), window("5m/1m")
+    ((60.0, 60.0), (300.0, 60.0))
+    """
+    from provider.runner.plan import MOST_WINDOWS
+
+    size, slash, step = text.partition("/")
+    try:
+        found = seconds(size), seconds(step) if slash else seconds(size)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no window: {_FORM}") from None
+    if found[1] > found[0]:
+        raise argparse.ArgumentTypeError(f"{text!r} leaves out what is between two windows: {_FORM}")
+    if found[0] > MOST_WINDOWS * found[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} would put a line into more than {MOST_WINDOWS} windows")
+    return found
+
+
+def of_plan(args: argparse.Namespace, plan: dict[str, Any]) -> list[Any] | None:
+    """The window of a plan, which may have one of its own.
+
+    Raises:
+        UsageError: there is nothing to have windows of, or there are two.
+    """
+    own: list[Any] | None = plan["window"]
+    if args.window is None:
+        if own is None and args.lateness is not None:
+            raise UsageError("--lateness says how long a window stays open, and there is none: add --window 1m")
+        return own if own is None or args.lateness is None else [*own[:3], args.lateness]
+    if own is not None:
+        raise UsageError("--window: the question has a timeslice already")
+    time = plan["format"].get("time")
+    if not time:
+        raise UsageError("--window needs a format whose lines have a time; `explain` shows the format's fields")
+    if not plan["aggregates"]:
+        raise UsageError("--window needs something to count: add an aggregate, as in '... | count by path'")
+    return [time, *args.window, args.lateness or 0.0]
+
+
+def of_file(args: argparse.Namespace) -> None:
+    """Refuse windows where times are not known.
+
+    Raises:
+        UsageError: they are asked for.
+    """
+    for name in ("window", "lateness"):
+        if getattr(args, name) is not None:
+            raise UsageError(
+                f"--{name} goes by the time in each line, which a script does not tell: ask in one line, as in\n"
+                "  logreduce run 'nginx access.log | count by status' --window 1m"
+            )
