@@ -79,6 +79,11 @@ class Keeper:
             return False
         return self._clock() >= self._since + COMMIT_S or self._answer.unsaved_bytes >= COMMIT_BYTES
 
+    @property
+    def clean(self) -> bool:
+        """All that was applied is stored."""
+        return not self._failed and not self._answer.unsaved
+
     def commit(self) -> bool:
         """Store what has been applied so far; False if it cannot be written now (`stuck` says why).
 

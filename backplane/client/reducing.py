@@ -80,7 +80,8 @@ class Reducing:
     ) -> None:
         self._answer = answer
         self._keeper = keeper
-        self._kept = False
+        #: Nobody waits for the final snapshot while the store is tidied, nor for the thread after it.
+        self._tidies = True
         self._most_bytes = most_bytes
         self._begun_bytes = 0
         self._looked_at = time.monotonic()
@@ -111,7 +112,7 @@ class Reducing:
     @property
     def unkept(self) -> str | None:
         """Once it is closed: why a named query's answer is not stored as it was last shown; None if it is."""
-        if self._keeper is None or self._kept:
+        if self._keeper is None or self._keeper.clean:
             return None
         return self._keeper.stuck or "its reduce has not come to an end"
 
@@ -166,7 +167,7 @@ class Reducing:
             while self._step():
                 pass
             if self._keeper:
-                self._kept = self._keeper.commit()
+                self._keeper.commit()
         except BaseException as exc:  # a user's reduce may raise anything, and the loop must hear of it
             self._post(self._fail, exc)
         finally:
@@ -211,7 +212,7 @@ class Reducing:
         gathered = self._minted and (idle or time.monotonic() - self._minted_at >= GATHER_S)
         if keeper.due or (gathered and not keeper.stuck):
             self._store(keeper)
-        elif not self._minted:
+        elif self._tidies and not self._minted:
             keeper.tidy(idle=idle)
 
     def _store(self, keeper: Keeper) -> None:
@@ -233,6 +234,7 @@ class Reducing:
         try:
             snapshot = self._answer.snapshot(final=final, aside=aside)
             if final and self._keeper:
+                self._tidies = False
                 self._store(self._keeper)
         except BaseException as exc:
             # Whoever asked must hear of it too: this question is no longer among those that `_fail` answers.

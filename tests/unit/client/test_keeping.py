@@ -313,6 +313,24 @@ async def test_what_never_fits_is_not_said_to_be_kept(store: Store, monkeypatch:
     assert await asyncio.to_thread(rows_after_a_crash, store) == ()
 
 
+async def test_nothing_is_tidied_after_the_final_snapshot(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes it would wait for that in vain, and take the answer for one that is not stored."""
+    tidied: list[bool] = []
+    monkeypatch.setattr(Keeper, "tidy", lambda self, *, idle: tidied.append(idle))
+    monkeypatch.setattr(keeping, "IDLE_S", 0.01)
+    monkeypatch.setattr(keeping, "_WORTH_BYTES", -1)
+    said = Outcomes()
+    asked = answer()
+    reducing = Reducing(asked, said.all.append, said.failures.append, Keeper(asked, store))
+    reducing.put("web1", NEED, 0)
+    await said.until(lambda: True in tidied)
+    await reducing.snapshot(final=True)
+    before = len(tidied)
+    await reducing.snapshot(final=False)
+    await reducing.close(10)
+    assert len(tidied) == before
+
+
 async def test_a_close_stores_what_was_applied(store: Store) -> None:
     """Whoever ends the query in good order loses nothing."""
     said = Outcomes()
