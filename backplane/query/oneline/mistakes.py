@@ -46,9 +46,9 @@ class OneLineError(UsageError):
 def pointed(text: str, start: int, end: int) -> str:
     """The part of the text around a place, and carets below the place.
 
-    >>> print(pointed("nginx f | whre x", 10, 14))
-      nginx f | whre x
-                ^^^^
+    >>> print(pointed("nginx f | wherr x", 10, 15))
+      nginx f | wherr x
+                ^^^^^
     """
     flat = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
     first = max(0, start - _SHOWN // 2) if len(flat) > _SHOWN else 0

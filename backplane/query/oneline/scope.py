@@ -96,7 +96,7 @@ class Scope:
 def near_name(name: str, known: list[str]) -> str:
     """The end of a sentence that suggests a name, of any case.
 
-    >>> near_name("STATUS", ["status"]), near_name("stauts", ["status"])
+    >>> near_name("STATUS", ["status"]), near_name("sttatus", ["status"])
     ("; did you mean 'status'?", "; did you mean 'status'?")
     """
     by_lower = {each.lower(): each for each in known}

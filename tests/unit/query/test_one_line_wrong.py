@@ -21,7 +21,7 @@ WRONG = [
     # the format and the paths
     Wrong("", "", ("begins with the format of the log", "nginx access.log | count")),
     Wrong("| count", "|", ("begins with the format of the log",)),
-    Wrong("ngnix f | count", "ngnix", ("there is no format 'ngnix'", "did you mean 'nginx'?")),
+    Wrong("ngnixx f | count", "ngnixx", ("there is no format 'ngnixx'", "did you mean 'nginx'?")),
     Wrong("NGINX f | count", "NGINX", ("there is no format 'NGINX'", "did you mean 'nginx'?")),
     Wrong("zzz f | count", "zzz", ("there is no format 'zzz'", "there are apache-error, client-trace")),
     Wrong("/var/log/x.log | count", "/var/log/x.log", ("begins with the format", "write raw /var/log/x.log")),
@@ -33,7 +33,7 @@ WRONG = [
     Wrong("nginx 'f | count", "'f | count", ("the text that begins here never ends", "a ' is missing")),
     Wrong("nginx '' | count", "''", ("this is no path: it is empty",)),
     # stages
-    Wrong("nginx f | whre status > 5", "whre", ("there is no stage 'whre'", "did you mean 'where'?", "in quotes")),
+    Wrong("nginx f | wherr status > 5", "wherr", ("there is no stage 'wherr'", "did you mean 'where'?", "in quotes")),
     Wrong("nginx f | cuont by path", "cuont", ("there is no stage 'cuont'", "did you mean 'count'?")),
     Wrong("nginx f | select path", "select", ("there is no stage 'select'", "it is `fields` here")),
     Wrong("nginx f | having count > 5", "having", ("there is no stage 'having'", "it is `where` here")),
@@ -47,7 +47,7 @@ WRONG = [
     Wrong("nginx f | (a or b", "(", ("a parenthesis is not closed",)),
     Wrong('nginx f | ""', '""', ("an empty text is in every line",)),
     # conditions
-    Wrong("nginx f | where stauts > 5", "stauts", ("no field 'stauts' in the format nginx", "did you mean 'status'?")),
+    Wrong("nginx f | where sttatus > 5", "sttatus", ("no field 'sttatus' in the format nginx", "did you mean 'status'?")),
     Wrong("nginx f | where STATUS > 5", "STATUS", ("no field 'STATUS'", "did you mean 'status'?")),
     Wrong("nginx f | where foo > 5", "foo", ("no field 'foo'", "there are agent, bytes, client", "in quotes")),
     Wrong("raw f | where status > 5", "status", ("the format raw, which has only `line`", 'parse "* ..." as status')),
@@ -159,14 +159,14 @@ def test_a_wrong_line_is_told_with_its_place(wrong: Wrong) -> None:
 def test_a_place_in_a_long_line_is_in_sight() -> None:
     """Only the part around the place is shown."""
     with pytest.raises(OneLineError) as caught:
-        one_line("nginx f | where " + "status = 500 or " * 30 + "stauts = 5 | count by path " + "| limit 3 " * 20)
+        one_line("nginx f | where " + "status = 500 or " * 30 + "sttatus = 5 | count by path " + "| limit 3 " * 20)
     _, shown, carets = str(caught.value).split("\n")
     assert len(shown) < 120
-    assert shown[carets.index("^") :].startswith("stauts")
+    assert shown[carets.index("^") :].startswith("sttatus")
 
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
     """A question may be pasted from anywhere."""
     with pytest.raises(OneLineError) as caught:
-        one_line("nginx f | where \x1b[2J\nstauts > 5")
+        one_line("nginx f | where \x1b[2J\nsttatus > 5")
     assert "\x1b" not in str(caught.value)
