@@ -42,6 +42,8 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
         UsageError: as `read`.
     """
     asked = read(args, local=local)
+    if args.by_host and "host" in asked.keys:
+        raise UsageError("--by-host: the question has a column host already, so leave one of them out")
     finishing = Finishing(asked.keys, asked.values, asked.steps)
     limits = [limit for limit in (asked.limit, args.limit.rows) if limit is not None]
     return plan_question(

@@ -138,6 +138,10 @@ def _inner(kind: str, text: str) -> Callable[[str], Any]:
     return inner
 
 
+#: Functions that read a text as a format does.
+_READERS = frozenset(("json", "logfmt"))
+
+
 def _json(text: str, name: str) -> Any:
     return _inner("json", text)(name)
 
@@ -343,6 +347,8 @@ def _kind_of_value(value: Any) -> str:
 
 def _kind_of_call(name: str, given: List[Any], types: Dict[str, str], deep: int) -> str:
     function = FUNCTIONS[name]
+    if name in _READERS:
+        _inner(name, "")  # while modules can be imported: a job that reads cannot open files any more
     if not len(function.takes) - function.optional <= len(given) <= len(function.takes):
         raise ExpressionError("%s takes %d values, and got %d" % (name, len(function.takes), len(given)))
     kinds = [kind_of(each, types, deep + 1) for each in given]
