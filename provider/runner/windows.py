@@ -137,7 +137,6 @@ class Windows:
         self.known(source)
         self._settle()
         self._sources[source].seen = _OVER
-        self.top = self._reading.seen
 
     def anew(self) -> None:
         """Home is another one, which knows nothing."""
@@ -156,7 +155,6 @@ class Windows:
             if each.told is None or each.seen > each.told:
                 each.told = each.seen
                 changed.append([name, None if each.seen == _NEVER else each.seen])
-        self.top = self._reading.seen
         return changed
 
     @property
