@@ -166,7 +166,8 @@ class Finish(Source):
             if raw is None:
                 break
             if raw.data or raw.skipped:
-                yield Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source)
+                last = not log.torn and (log.at_end or (limit is not None and log.read_to >= limit))
+                yield Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source, last)
         if log.damaged:
             self._told.gap(log.source, "vanished")
 

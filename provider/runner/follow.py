@@ -221,7 +221,7 @@ class Follow(Source):
         if raw is not None:
             followed.quiet_since = now
             if raw.data or raw.skipped:
-                yield self._block(log, raw)
+                yield self._block(followed, log, raw)
             return
         if copied:
             # What was seen of it was written after it was truncated.
@@ -233,7 +233,7 @@ class Follow(Source):
             if self._ripe(followed, log, now):
                 rest = log.rest()
                 if rest is not None:
-                    yield self._block(log, rest)
+                    yield self._block(followed, log, rest)
                 self._advance(followed, log, now)
         elif followed.watches.get(log.fd) is not None:
             self._ready.discard(followed)
@@ -253,8 +253,13 @@ class Follow(Source):
         if raw is not None and (raw.data or raw.skipped):
             yield Block(late.path, self._split(raw.data), raw.data, taken, raw.skipped, log.source)
 
-    def _block(self, log: Log, raw: files.Raw) -> Block:
-        return Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source)
+    def _block(self, followed: Followed, log: Log, raw: files.Raw) -> Block:
+        last = bool(followed.waiting) and log.at_end and not log.torn
+        return Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source, last)
+
+    def fileno(self) -> int:
+        """Tells of changes."""
+        return self._watch.fileno()
 
     def _ripe(self, followed: Followed, log: Log, now: float) -> bool:
         """The generation is over."""

@@ -36,9 +36,10 @@ class Block:
         taken: is told how many bytes (and skipped ones) the map has taken.
         skipped: bytes before them that are no lines.
         source: as home knows it, where it has positions.
+        last: nothing follows it in its file.
     """
 
-    __slots__ = ("data", "items", "path", "skipped", "source", "taken")
+    __slots__ = ("data", "items", "last", "path", "skipped", "source", "taken")
 
     def __init__(
         self,
@@ -48,9 +49,11 @@ class Block:
         taken: Optional[Callable[[int], None]] = None,
         skipped: int = 0,
         source: str = "",
+        last: bool = False,
     ) -> None:
         self.path = path
         self.source = source
+        self.last = last
         self.items = items
         self.data = data
         self.taken = taken

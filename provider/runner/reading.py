@@ -12,14 +12,20 @@ Places are told by positions: a file and an offset in it for each source. What w
 place until the end of the smaller: there a job that came later goes on by itself.
 """
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+import re
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from provider.runner.files import absolute
+from provider.runner import faults
 from provider.runner.lines import Block, Source
 from provider.runner.positions import parse
 from provider.runner.scanfold import Fold
-from provider.runner.scanjob import ScanJob
+from provider.runner.scanjob import ScanJob, now
 from provider.runner.sources import find
+
+#: How long a record of several lines may be silent before it is taken to be whole, and how large it may be.
+RECORD_S = 0.5
+RECORD_BYTES = 1 << 20
+_OVER = float("inf")
 
 #: A file, and an offset in it.
 Spot = Tuple[int, int, int]
@@ -72,7 +78,12 @@ class Reader:
         self.over = False
         wanted = job.wanted
         #: What has to be equal so that two readers may become one.
-        self.what = (tuple(wanted.sources), wanted.follow, wanted.scope._replace(resumed=False))
+        self.what = (tuple(wanted.sources), wanted.follow, wanted.scope._replace(resumed=False), _start_of(job))
+        self._start = re.compile(b"(?m:^)(?:" + _start_of(job) + b")") if _start_of(job) else None
+        #: The last record of each file, which may go on.
+        self._held: "Dict[str, _Held]" = {}
+        #: A block that was read up to the place of a reader ahead.
+        self._rest: Optional[Block] = None
         told: Any = Spread(self)
         #: Of its jobs, each once.
         self.folds: "List[Fold]" = []
@@ -91,30 +102,68 @@ class Reader:
 
     def step(self, ahead: "Optional[Reader]", failed: "Callable[[ScanJob, Exception], None]") -> None:
         """Reads a block, up to the place of the one ahead."""
-        try:
-            block = next(self._blocks)
-        except StopIteration:
-            self.over = True
-            return
+        block, self._rest = self._rest, None
+        if block is None:
+            try:
+                block = next(self._blocks)
+            except StopIteration:
+                self._let_go(_OVER, failed)
+                self.over = True
+                return
         self.idle = block is None
         if block is None:
+            self._let_go(now() - RECORD_S, failed)
             for fold in self.folds:
                 fold.rest()
-            return
+        elif block.data[-1:] != b"\n" and self.late:
+            self._part(block)
+        else:
+            self._read(block, ahead, failed)
+
+    def _part(self, block: Block) -> None:
+        """What a line without an end really is those know who began when it was longer: they go on by themselves."""
+        self._rest = block
+        for job in list(self.late):
+            self.leave(job)
+
+    def _read(self, block: Block, ahead: "Optional[Reader]", failed: "Callable[[ScanJob, Exception], None]") -> None:
         data = block.data
-        if data[-1:] != b"\n" and self.late:
-            # What its line really is those know who began when it was longer.
-            for job in list(self.late):
-                self.leave(job)
-            if not self.jobs:
-                return
         if ahead is not None:
             data = data[: self._room(block, ahead)]
-        size = len(data) + block.skipped
+            if len(data) < len(block.data):
+                self._rest = Block(block.path, [], block.data[len(data) :], block.taken, 0, block.source, block.last)
+        if self._start is None:
+            self._take(data, block.skipped, block, failed)
+            return
+        # A record ends where the next one begins, so the last one waits.
+        held = self._held.pop(block.path, None)
+        if held is not None:
+            if block.skipped or held.block.source != block.source:
+                self._take(held.data, 0, held.block, failed)
+            else:
+                data = held.data + data
+        at = len(data)
+        if not block.last and at < RECORD_BYTES:
+            at = 0
+            for found in self._start.finditer(data):
+                at = found.start()
+        if data[at:]:
+            self._held[block.path] = _Held(data[at:], block, now())
+        self._take(data[:at], block.skipped, block, failed)
+
+    def _let_go(self, since: float, failed: "Callable[[ScanJob, Exception], None]") -> None:
+        """Takes the records that have waited since then for what follows them."""
+        for path, held in list(self._held.items()):
+            if held.at <= since:
+                del self._held[path]
+                self._take(held.data, 0, held.block, failed)
+
+    def _take(self, data: bytes, skipped: int, block: Block, failed: "Callable[[ScanJob, Exception], None]") -> None:
+        size = len(data) + skipped
         self._fold(data if data[-1:] in (b"\n", b"") else data + b"\n", block.source, failed)
         for job in self.jobs:
             job.bytes += size
-        if block.taken is not None:
+        if block.taken is not None and size:
             block.taken(size)
 
     def _fold(self, data: bytes, source: str, failed: "Callable[[ScanJob, Exception], None]") -> None:
@@ -124,6 +173,7 @@ class Reader:
             try:
                 fold.feed(data, source)
             except (MemoryError, ValueError, TypeError, RecursionError) as exc:
+                fold.broken = faults.sentence(exc)
                 for job in [job for job in self.jobs if job.fold is fold]:
                     self.leave(job)
                     failed(job, exc)
@@ -132,7 +182,7 @@ class Reader:
         """How much of a block there is up to the place of a reader ahead."""
         whole = len(block.data)
         others = [source for source, spot in self.spots.items() if ahead.spots.get(source) != spot]
-        if len(others) != 1 or absolute(others[0]) != block.path or others[0] not in ahead.spots:
+        if others != [block.source] or block.source not in ahead.spots or self._start is not None:
             return whole
         mine, there = self.spots[others[0]], ahead.spots[others[0]]
         room = there[2] - mine[2] - block.skipped
@@ -159,7 +209,7 @@ class Reader:
             return False
         for job in self.jobs:
             twin = next((fold for fold in other.folds if fold.equals(job.fold)), None)
-            if twin is not None and not job.outlet.pending:
+            if twin is not None and not job.outlet.pending and not (twin.broken or job.fold.broken):
                 job.cut()
                 twin.jobs[0].cut()
                 job.share(twin)
@@ -193,6 +243,19 @@ class Reader:
         close = getattr(self.source, "close", None)
         if close is not None:
             close()
+
+
+class _Held(NamedTuple):
+    """A record that may go on, the block that it is of, and when it was read."""
+
+    data: bytes
+    block: Block
+    at: float
+
+
+def _start_of(job: ScanJob) -> bytes:
+    start = job.wanted.plan.format.start
+    return start.pattern if start is not None else b""
 
 
 def _spot(position: bytes) -> Spot:

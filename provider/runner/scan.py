@@ -16,7 +16,6 @@ import signal
 from typing import Dict, List, Tuple
 
 from provider.runner import faults, frames
-from provider.runner.cuts import BadValue
 from provider.runner.faults import Failure, Fault
 from provider.runner.outlet import Outlet
 from provider.runner.reading import Reader
@@ -181,12 +180,11 @@ class Scanner:
                 continue
             if job.over:
                 continue
-            try:
-                if job.due():
-                    job.cut()
-            except BadValue as exc:
+            if job.due():
+                job.cut()
+            if job.fold.broken:
                 self._leave(job)
-                job.fail(Fault(exc.code, str(exc)))
+                job.fail(Fault("unserialisable", job.fold.broken))
                 continue
             job.beat(at)
             if job.reader is not None and job.blocked:

@@ -213,23 +213,17 @@ class ScanJob:
     # --- cuts
 
     def cut(self) -> None:
-        """Cuts it and all that share its fold.
-
-        Raises:
-            BadValue: something cannot travel.
-        """
+        """Cuts it and all that share its fold. If something cannot travel there is no cut, and the fold is broken."""
+        if self.fold.broken:
+            return
         if self.reader is not None:
             self.reader.collect()
         try:
-            if not self.fold.broken:
-                payloads = self.fold.taken()
-        except (PackError, AggregateError) as exc:
+            payloads, marks = self.fold.taken(), self.fold.marks()
+            for job in self.fold.jobs:
+                job._close(payloads, marks)
+        except (PackError, AggregateError, BadValue) as exc:
             self.fold.broken = str(exc)
-        if self.fold.broken:
-            raise BadValue(self.fold.broken, "unserialisable")
-        marks = self.fold.marks()
-        for job in self.fold.jobs:
-            job._close(payloads, marks)
 
     def _close(self, payloads: "List[bytes]", marks: "List[List[Any]]") -> None:
         self._prepared.held = list(payloads)
@@ -294,13 +288,13 @@ class ScanJob:
 
     def done(self) -> None:
         """Ends it well: the last cut, and the end."""
-        try:
-            self.cut()
-            self.over = True
-            header = {"seq": self._cuts.seq, "state": "done", "reason": None, "counters": self.counters()}
-            self.outlet.send(frames.END, header)
-        except BadValue as exc:
-            self.fail(Fault(exc.code, str(exc)))
+        self.cut()
+        if self.fold.broken:
+            self.fail(Fault("unserialisable", self.fold.broken))
+            return
+        self.over = True
+        header = {"seq": self._cuts.seq, "state": "done", "reason": None, "counters": self.counters()}
+        self.outlet.send(frames.END, header)
 
     def fail(self, fault: Fault) -> None:
         """Ends it for a reason. What was not cut is lost."""

@@ -152,6 +152,10 @@ class Watch:
         except BlockingIOError:
             pass
 
+    def fileno(self) -> int:
+        """What tells of changes; -1 where nothing does."""
+        return self._fd
+
     def close(self) -> None:
         """Gives everything back."""
         if self._wake >= 0:

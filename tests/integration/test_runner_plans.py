@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backplane.query.formats import format_data
 from provider.runner import frames
 from tests.rigs.plans import Applied, body, by_status, field, line, plan
 from tests.rigs.pythons import at_hand, spread
@@ -239,3 +240,44 @@ def test_groups_without_a_value_have_no_state(link: RunnerLink, log: Path) -> No
     (partials,) = cut["partials"]
     columns = [column(each) for each in (partials["keys"], *partials["states"])]
     assert sorted(zip(*columns, strict=True)) == [(201, 1, 1), (299, 1, None)]
+
+
+TRACE = "2015-10-18 18:01:47,978 {} [main] org.a.B: number {}\njava.io.IOException: no\n\tat org.a.B.c(B.java:7)\n"
+
+
+def test_records_of_several_lines(link: RunnerLink, log: Path) -> None:
+    """A record goes on over blocks and pauses of its writer, and the last one of a file counts."""
+    log.write_text("".join(TRACE.format("INFO" if n % 3 else "ERROR", n) for n in range(4000)))
+    asked = plan(
+        format=format_data("log4j"),
+        keys=[["level", field("level")]],
+        where=["contains", field("line"), "B.java:7"],
+    )
+    link.start(1, body(asked, [log]), body="plan")
+    assert applied(link, 1).counts == {"ERROR": 1334, "INFO": 2666}
+    link.start(2, body(asked, [log], follow=True, positions=[[str(log), b""]]), body="plan")
+    record = TRACE.format("WARN", 1)
+    with log.open("a", buffering=1) as file:
+        file.write(record[:60])
+        link.pump(0.1)
+        file.write(record[60:])
+    link.until(lambda: link_matched(link, 2) == 4001, "the last record")
+    link.cancel(2)
+    assert applied(link, 2).counts == {"ERROR": 1334, "INFO": 2666, "WARN": 1}
+
+
+def link_matched(link: RunnerLink, job: int) -> int:
+    """Records that a job's cuts count."""
+    found = [frame.header["counters"]["matched"] for frame in link.of(frames.CUT, job) if "counters" in frame.header]
+    return max(found, default=0)
+
+
+def test_a_value_that_cannot_be_folded_fails_its_plan_alone(link: RunnerLink, log: Path) -> None:
+    """A sum of texts is a plain sentence, and the neighbour on the same log has its answer."""
+    log.write_text('{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n')
+    json = {"format": format_data("json"), "keys": []}
+    link.start(1, body(plan(**json, aggregates=[["sum", field("b")]]), [log]), body="plan")
+    link.start(2, body(plan(**json, aggregates=[["sum", field("a")]]), [log]), body="plan")
+    end = link.end(1)
+    assert (end["state"], "sum cannot take" in end["reason"]) == ("failed", True), end
+    assert link.end(2)["state"] == "done"
