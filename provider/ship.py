@@ -46,7 +46,7 @@ WITH_PLANS: Final = frozenset(
     f"provider.runner.{name}"
     for name in (
         *("plan", "expressions", "compile", "bodies", "folding", "locate"),
-        *("outlet", "reading", "scan", "scanfold", "scanjob", "windows"),
+        *("headers", "outlet", "reading", "scan", "scanfold", "scanjob", "windows"),
         *(f"formats.{name}" for name in ("form", "base", "values", "times", "delimited", "json", "keyvalue", "regex")),
     )
 )

@@ -13,7 +13,7 @@ place until the end of the smaller: there a job that came later goes on by itsel
 """
 
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from provider.runner import faults
 from provider.runner.lines import Block, Source
@@ -78,7 +78,16 @@ class Reader:
         self.over = False
         wanted = job.wanted
         #: What has to be equal so that two readers may become one.
-        self.what = (tuple(wanted.sources), wanted.follow, wanted.scope._replace(resumed=False), _start_of(job))
+        self.what = (
+            tuple(wanted.sources),
+            wanted.follow,
+            wanted.scope._replace(resumed=False),
+            _start_of(job),
+            wanted.header,
+        )
+        self._header = wanted.header
+        #: Files whose first line has been seen to.
+        self._headed: "Set[str]" = set()
         self._start = re.compile(b"(?m:^)(?:" + _start_of(job) + b")") if _start_of(job) else None
         #: The last record of each file, which may go on.
         self._held: "Dict[str, _Held]" = {}
@@ -127,6 +136,8 @@ class Reader:
             self.leave(job)
 
     def _read(self, block: Block, ahead: "Optional[Reader]", failed: "Callable[[ScanJob, Exception], None]") -> None:
+        if self._header and block.path not in self._headed:
+            block = self._beheaded(block, failed)
         data = block.data
         if ahead is not None:
             data = data[: self._room(block, ahead)]
@@ -150,6 +161,21 @@ class Reader:
         if data[at:]:
             self._held[block.path] = _Held(data[at:], block, now())
         self._take(data[:at], block.skipped, block, failed)
+
+    def _beheaded(self, block: Block, failed: "Callable[[ScanJob, Exception], None]") -> Block:
+        """The first block of a file without the line that names its columns, which have to be the plan's."""
+        from provider.runner.headers import first_line
+
+        self._headed.add(block.path)
+        size = len(self._header)
+        if block.data[:size] == self._header:
+            return Block(block.path, [], block.data[size:], block.taken, block.skipped + size, block.source, block.last)
+        line = first_line(block.path)
+        if line is not None and line != self._header:
+            for job in list(self.jobs):
+                self.leave(job)
+                failed(job, ValueError("the first line of %s names other columns" % block.path))
+        return block
 
     def _let_go(self, since: float, failed: "Callable[[ScanJob, Exception], None]") -> None:
         """Takes the records that have waited since then for what follows them."""

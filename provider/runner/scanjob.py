@@ -34,6 +34,8 @@ class Wanted(NamedTuple):
     plan: Plan
     #: The plan as it came.
     data: bytes
+    #: The first line of each file, where that names the columns.
+    header: bytes
     sources: List[str]
     follow: bool
     every_s: float
@@ -53,10 +55,17 @@ def parse(payload: bytes) -> Wanted:
         learn(fields)
         plan = Plan.of(fields["plan"])
         sources = [str(source) for source in fields.get("sources") or plan.paths]
+        header = b""
+        if plan.format.header:
+            from provider.runner.headers import header_of
+
+            header, names = header_of(sources, plan.format.data)
+            plan = Plan.of(fields["plan"], names)
         since, until = fields.get("since"), fields.get("until")
         wanted = Wanted(
             plan=plan,
-            data=packb(plan.data()),
+            data=packb([plan.data(), header]),
+            header=header,
             sources=sources,
             follow=bool(fields.get("follow")),
             every_s=max(0.05, float(fields.get("every_s", 1.0))),

@@ -281,3 +281,17 @@ def test_a_value_that_cannot_be_folded_fails_its_plan_alone(link: RunnerLink, lo
     end = link.end(1)
     assert (end["state"], "sum cannot take" in end["reason"]) == ("failed", True), end
     assert link.end(2)["state"] == "done"
+
+
+def test_columns_that_a_file_names(link: RunnerLink, log: Path) -> None:
+    """The first line of each file names the columns and is no record; a file with others is refused."""
+    named = {**format_data("csv"), "header": True, "fields": {}}
+    for name in ("a.csv", "b.csv"):
+        (log.parent / name).write_text('level,"the path"\n' + "info,/a\nwarn,/b\ninfo,/c\n")
+    (log.parent / "c.csv").write_text("other,columns\n1,2\n")
+    asked = plan(format=named, keys=[["level", field("level")]])
+    link.start(1, body(asked, [log.parent / "a.csv", log.parent / "b.csv"]), body="plan")
+    link.start(2, body(asked, [log.parent / "a.csv", log.parent / "c.csv"]), body="plan")
+    assert applied(link, 1).counts == {"info": 4, "warn": 2}
+    end = link.end(2)
+    assert (end["state"], "c.csv names other columns" in end["reason"]) == ("failed", True), end
