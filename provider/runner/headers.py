@@ -47,6 +47,7 @@ def columns(line: bytes, format_data: Dict[str, Any]) -> List[str]:
 
     text = line.decode("utf-8", "surrogateescape").rstrip("\r\n").lstrip("\ufeff")
     quote = format_data.get("quote", '"')
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    rows = csv.reader([text], delimiter=format_data.get("separator", ","), quotechar=quote or None, quoting=quoting)
-    return next(rows, [])
+    separator = format_data.get("separator", ",")
+    if not quote:
+        return text.split(separator)
+    return next(csv.reader([text], delimiter=separator, quotechar=quote), [])
