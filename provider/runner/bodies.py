@@ -26,10 +26,12 @@ class Body:
     Args:
         order: the needed fields, as a row has them.
         where: the condition.
+        cut: fields of which a row has the prefix only that is asked for (see `prefixes`).
     """
 
-    def __init__(self, plan: Plan, order: List[str], where: Optional[Expression]) -> None:
+    def __init__(self, plan: Plan, order: List[str], where: Optional[Expression], cut: "frozenset[str]") -> None:
         self._plan = plan
+        self._cut = cut
         self._order = order
         self._where = where
         self._types = plan.format.types
@@ -84,6 +86,15 @@ class Body:
         lines += ["    if not (%s) or not LOW <= %s <= ahead:" % (self._timed, self._time)]
         lines += ["        CLOCK.missed(%s)" % self._time, "        continue", "    top = %s" % self._time]
         return lines + ["kept += 1", "window = %s // CLOCK_PANE" % self._time] + rows
+
+    def cut(self) -> List[str]:
+        """For a row of whole fields: what makes it the same as one of a block."""
+        found = []  # type: List[str]
+        for key in self._plan.keys:
+            if _depth(key.value) >= 0 and key.value[2][1] in self._cut:
+                name = self.variable(key.value[2][1])
+                found.append("%s = %s" % (name, _prefix_of(name, _depth(key.value))))
+        return list(dict.fromkeys(found))
 
     def counted(self, number: str) -> List[str]:
         """The body for so many rows without any field."""
@@ -248,15 +259,12 @@ class Body:
         return parts[0] if len(parts) == 1 else "(%s)" % "".join(part + ", " for part in parts)
 
     def _is_prefix(self, value: Expression) -> bool:
-        """Of a text, to a depth that is a constant: a usual key, and paths are too many to be remembered."""
-        if value[:2] != ["call", "prefix"] or value[2][0] != "field" or not self._is_bytes(value[2][1]):
-            return False
-        return len(value) == 3 or (value[3][0] == "value" and type(value[3][1]) is int and value[3][1] >= 0)
+        """A usual key, and paths are too many to be remembered."""
+        return _depth(value) >= 0 and self._is_bytes(value[2][1])
 
     def _prefixed(self, value: Expression) -> str:
-        depth = 1 if len(value) == 3 else value[3][1]
-        cut = "%s.partition(b'?')[0].split(b'/', %d)[:%d]" % (self._raw(value[2][1]), depth + 1, depth + 1)
-        return "b'/'.join(%s)" % cut
+        name = value[2][1]
+        return self.variable(name) if name in self._cut else _prefix_of(self._raw(name), _depth(value))
 
     def _remembered(self, value: Expression) -> str:
         """A variable with a computed key, which is computed once for what it is computed of."""
@@ -280,6 +288,38 @@ class Body:
     def _taken(self) -> List[str]:
         taken = [each.value for each in self._plan.aggregates if each.value is not None]
         return [self._value(value) for value in taken]
+
+
+def prefixes(plan: Plan, where: Optional[Expression]) -> Dict[str, int]:
+    """Texts of which nothing is asked but one prefix, as a key, and to which depth."""
+    depths = {key.value[2][1]: _depth(key.value) for key in plan.keys if _depth(key.value) >= 0}
+    others = [key.value for key in plan.keys if _depth(key.value) < 0]
+    others += [each.value for each in plan.aggregates if each.value is not None] + ([where] if where else [])
+    used = {name for other in others for name in fields(other)}
+    for key in plan.keys:
+        if _depth(key.value) >= 0 and depths[key.value[2][1]] != _depth(key.value):
+            used.add(key.value[2][1])
+    if plan.window:
+        used.add(plan.window.field)
+    types = plan.format.types
+    return {
+        name: depth
+        for name, depth in depths.items()
+        if name not in used and name != LINE and types.get(name) == "string" and not plan.format.field(name).null
+    }
+
+
+def _depth(value: Expression) -> int:
+    """Of a field's prefix with a constant depth; -1 for anything else."""
+    if value[:2] != ["call", "prefix"] or value[2][0] != "field":
+        return -1
+    if len(value) == 3:
+        return 1
+    return max(value[3][1], -1) if value[3][0] == "value" and type(value[3][1]) is int else -1
+
+
+def _prefix_of(raw: str, depth: int) -> str:
+    return "b'/'.join(%s.partition(b'?')[0].split(b'/', %d)[:%d])" % (raw, depth + 1, depth + 1)
 
 
 def _same(value: Any) -> Any:

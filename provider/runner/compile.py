@@ -24,7 +24,7 @@ made of, and becomes a value once, when the groups are taken (`folding.Groups`).
 import re
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from provider.runner.bodies import Body
+from provider.runner.bodies import Body, prefixes
 from provider.runner.expressions import COMPARISONS, Expression, compared, encoded
 from provider.runner.formats.base import Bulk
 from provider.runner.formats.form import LINE
@@ -32,6 +32,8 @@ from provider.runner.plan import Plan
 
 #: One record in this many may hold the text that candidates are found by; with more, reading all rows costs less.
 _DENSE = 8
+#: Few lines say nothing about how many hold it.
+_FEW = 64
 #: Blocks that are then read whole before candidates are tried again.
 _DENSE_BLOCKS = 64
 #: Kept records are handed on in batches of so many: smaller ones cost a pass each, larger ones memory.
@@ -49,24 +51,27 @@ class Source(NamedTuple):
         names: what its ``env`` holds.
         keys: what makes a value of each part of a group's key, which is bytes where it is a field.
         literal: what candidates are found by.
+        texts: rows are one captured text each.
     """
 
     text: str
     names: Dict[str, Any]
     keys: Tuple[Callable[[Any], Any], ...]
     literal: Optional[bytes]
+    texts: bool
 
 
 def source(plan: Plan) -> Source:
     """The specialised source of a plan."""
     needed = [name for name in plan.needed() if name != LINE]
-    bulk = plan.format.layout.bulk(needed) if needed and plan.format.start is None else None
+    where = _condition(plan)
+    one_line = plan.format.start is None
+    bulk = plan.format.layout.bulk(needed, prefixes(plan, where)) if needed and one_line else None
     uses_line = LINE in plan.needed() or not (plan.aggregates or plan.columns)
     if uses_line and plan.format.start is None:
         bulk = _with_line(bulk, needed)
     order = list(bulk.order) if bulk else needed + ([LINE] if uses_line else [])
-    where = _condition(plan)
-    body = Body(plan, order, where)
+    body = Body(plan, order, where, bulk.cut if bulk else frozenset())
     literal = _literal(plan, where) if plan.format.start is None else None
     names = dict(body.names)
     names.update(PARSE=plan.format.layout.parser(needed) if needed else _nothing, BATCH=BATCH)
@@ -77,7 +82,7 @@ def source(plan: Plan) -> Source:
     if literal:
         names["LITERAL"] = literal
     text = _module(plan, body, sorted(names), needed, uses_line, bulk, literal)
-    return Source(text, names, body.keys, literal)
+    return Source(text, names, body.keys, literal, bool(bulk) and len(order) == 1)
 
 
 def _condition(plan: Plan) -> Optional[Expression]:
@@ -92,7 +97,8 @@ def _with_line(bulk: Optional[Bulk], needed: List[str]) -> Optional[Bulk]:
     """The line itself as the first capture. It ends where the pattern's newline begins."""
     if bulk is None:
         return Bulk(r"(.*)\n", (b"\r",), (LINE,)) if not needed else None
-    return Bulk("(" + bulk.pattern[:-2] + r")\n", bulk.guards, (LINE,) + bulk.order)
+    guards = bulk.guards if b"\r" in bulk.guards else (b"\r",) + bulk.guards
+    return Bulk("(" + bulk.pattern[:-2] + r")\n", guards, (LINE,) + bulk.order, bulk.cut)
 
 
 def _compiled(bulk: Bulk) -> Tuple[Any, Any]:
@@ -194,25 +200,24 @@ def _ways(
     guards = bulk.guards if bulk else _guards(plan)
     # A carriage return hides no text.
     plain = _absent(guard for guard in guards if guard != b"\r")
-    if bulk or literal:
-        lines += ["clean = %s" % (_absent(guards) if bulk else plain)]
+    ways = []  # type: List[Tuple[str, List[str]]]
     if literal:
-        lines += ["if dense <= 0 and %s:" % (plain if bulk else "clean"), "    clean = True"]
-        lines += _indented(_candidates(body, needed, uses_line, bulk), 1)
-        lines += ["    if hits * %d > number:" % _DENSE, "        dense = %d" % _DENSE_BLOCKS]
+        found = ["done = True"] + _candidates(body, needed, uses_line, bulk)
+        found += ["if hits * %d > number + %d:" % (_DENSE, _FEW), "    dense = %d" % _DENSE_BLOCKS]
+        ways.append((" and ".join(["dense <= 0"] + plain), found))
     if bulk:
-        lines += ["%s clean:" % ("elif" if literal else "if")]
-        if literal:
-            lines += ["    dense -= 1"]
-        lines += ["    rows = ROWS(data, start, end)", "    if len(rows) != number:", "        clean = False"]
-        lines += ["    else:"] + _indented(body.rows("rows"), 2)
-    else:
-        lines += ["else:", "    clean = False"] if literal else ["clean = False"]
-    return lines + ["if not clean:"] + _indented(_lines(plan, body, needed, uses_line), 1)
+        found = ["dense -= 1"] if literal else []
+        found += ["rows = ROWS(data, start, end)", "if len(rows) == number:", "    done = True"]
+        ways.append((" and ".join(_absent(guards)) or "True", found + _indented(body.rows("rows"), 1)))
+    elif literal:
+        ways.append(("True", ["dense -= 1"]))
+    for index, (condition, found) in enumerate(ways):
+        lines += ["%s %s:" % ("elif" if index else "if", condition)] + _indented(found, 1)
+    return ["done = False"] + lines + ["if not done:"] + _indented(_lines(plan, body, needed, uses_line), 1)
 
 
-def _absent(guards: Iterable[bytes]) -> str:
-    return " and ".join("data.find(%r, start, end) < 0" % guard for guard in guards) or "True"
+def _absent(guards: Iterable[bytes]) -> List[str]:
+    return ["data.find(%r, start, end) < 0" % guard for guard in guards]
 
 
 def _candidates(body: Body, needed: List[str], uses_line: bool, bulk: Optional[Bulk]) -> List[str]:
@@ -222,9 +227,10 @@ def _candidates(body: Body, needed: List[str], uses_line: bool, bulk: Optional[B
     if not (bulk and needed):
         return lines + _indented(_STRIP + _one(body, needed, uses_line), 1)
     # The block's own pattern is the faster one, where what it finds is this very line.
+    unended = " and data.find(b'\\r', begin, at) < 0" if b"\r" in bulk.guards else ""
     lines += [
         "    found = ROW(data, begin, end)",
-        "    if found is not None and found.end() == at + 1 and data.find(b'\\r', begin, at) < 0:",
+        "    if found is not None and found.end() == at + 1%s:" % unended,
     ]
     row = ", ".join(body.variable(name) for name in bulk.order) + ", = found.groups(b'')"
     lines += ["        " + row, "    else:"] + _indented(_STRIP + _parsed(body, needed, uses_line), 2)
@@ -261,7 +267,7 @@ def _parsed(body: Body, needed: List[str], uses_line: bool) -> List[str]:
     lines = []  # type: List[str]
     if needed:
         lines += ["row = PARSE(line)", "if row is None:", "    odd += 1", "    SEEN.sample(line)", "    continue"]
-        lines += [", ".join(body.variable(name) for name in needed) + ", = row"]
+        lines += [", ".join(body.variable(name) for name in needed) + ", = row"] + body.cut()
     return lines + ([body.variable(LINE) + " = line"] if uses_line else [])
 
 

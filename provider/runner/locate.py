@@ -3,8 +3,8 @@
 Knows ctypes. Does not know plans. It travels: standard library only, Python 3.6; whoever looks for nothing does not
 import it, because ctypes costs a start 5 ms.
 
-glibc's `memmem` runs at the speed of memory; `bytes.find` does half of that. A call through ctypes costs as much as
-looking through 10 KB, so once a text has been found near by, the block's next ones are found by `bytes.find`.
+glibc's `memmem` runs at the speed of memory; `bytes.find` does half of that, or less where the text is short. A call
+through ctypes costs as much as looking through 3 KB: for a text that stands in every tenth line it is still the faster.
 """
 
 from typing import Callable
@@ -18,21 +18,20 @@ def finder() -> Find:
         import ctypes
 
         memmem = ctypes.CDLL(None).memmem
+        address = ctypes.pythonapi.PyBytes_AsString
     except (ImportError, OSError, AttributeError):
         return plain
     memmem.restype = ctypes.c_void_p
-    memmem.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
-
-    last, found = b"", False
+    memmem.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    address.restype = ctypes.c_void_p
+    address.argtypes = [ctypes.py_object]
 
     def find(data: bytes, text: bytes, at: int, end: int) -> int:
-        # All of the block, once: an address inside of the bytes is not to be had without arithmetic on it.
-        nonlocal last, found
-        if data is not last:
-            last, found = data, memmem(data, len(data), text, len(text)) is not None
-        if not found:
-            return -1
-        return data.find(text, at, end)
+        if type(data) is not bytes:
+            return data.find(text, at, end)
+        base = address(data)
+        found = memmem(base + at, end - at, text, len(text))
+        return -1 if found is None else found - base
 
     return find
 

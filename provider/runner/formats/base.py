@@ -3,7 +3,7 @@
 Knows no kind. It travels: standard library only, Python 3.6.
 """
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 #: A line's needed fields as they stand in it (b"" for none), or None if it does not parse.
 Parse = Callable[[bytes], Optional[Tuple[Any, ...]]]
@@ -25,6 +25,8 @@ class Bulk(NamedTuple):
     guards: Tuple[bytes, ...]
     #: Fields in the order of the captures.
     order: Tuple[str, ...]
+    #: Those of which it captures the beginning only (see `Layout.bulk`).
+    cut: "frozenset[str]" = frozenset()
 
 
 class Layout:
@@ -40,8 +42,13 @@ class Layout:
         """The fields that it is known to have, in order."""
         raise NotImplementedError
 
-    def bulk(self, needed: Sequence[str]) -> Optional[Bulk]:
-        """For blocks; None where only lines are read."""
+    def bulk(self, needed: Sequence[str], depths: Dict[str, int]) -> Optional[Bulk]:
+        """For blocks; None where only lines are read.
+
+        Args:
+            depths: fields of which only `expressions.prefix` to this depth is asked. A pattern may capture just that,
+                and then says so.
+        """
         return None
 
     def parser(self, needed: Sequence[str]) -> Parse:

@@ -11,6 +11,7 @@ text that ends it: what comes after that is not looked at, in no way of reading.
 """
 
 import re
+import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from provider.runner.formats.base import Bulk, FormatError, Layout, Parse
@@ -19,6 +20,11 @@ from provider.runner.formats.values import Field
 _NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _CONTROLS = {b"n": b"\n", b"t": b"\t", b"r": b"\r"}
+#: Behind a repeated class whose next byte is not of it: there is no use in giving bytes back, and `re` need not note
+#: where it could. Since Python 3.11.
+_ALL = "+" if sys.version_info >= (3, 11) else ""
+#: A prefix that is deeper is not captured as such.
+_DEEPEST = 4
 
 
 class _Part(NamedTuple):
@@ -58,13 +64,26 @@ class Template(Layout):
             found += [inner.name for inner in self._inner.get(part.name, ("", []))[1]]
         return found
 
-    def bulk(self, needed: Sequence[str]) -> Optional[Bulk]:
-        guards = [b"\r"]
+    def bulk(self, needed: Sequence[str], depths: Dict[str, int]) -> Optional[Bulk]:
+        depths = {name: depth for name, depth in depths.items() if depth <= _DEEPEST and self._can_cut(name)}
+        text, ended = self._pattern(needed, simple=True, depths=depths)
+        # A carriage return before the newline is looked at by patterns only that go so far.
+        guards = [b"\r"] if ended or "\r" in text else []
         if any(part.quoted for part in self._parts):
             # Where there is no backslash a quote is a quote, and the class that runs fastest says all.
             guards.append(b"\\")
-        text, ended = self._pattern(needed, simple=True)
-        return Bulk(text + (r"\n" if ended else r".*\n"), tuple(guards), tuple(self._order(needed)))
+        tail = r"\n" if ended else ".*%s\\n" % _ALL
+        return Bulk(text + tail, tuple(guards), tuple(self._order(needed)), frozenset(depths))
+
+    def _can_cut(self, name: str) -> bool:
+        """It is all bytes up to another byte."""
+        if name in self._inner:
+            return False
+        for part in self._parts:
+            if part.name == name:
+                field = self._fields.get(name)
+                return not part.quoted and bool(part.after) and not (field and field.pattern())
+        return any(name == each.name for _, inner in self._inner.values() for each in inner)
 
     def parser(self, needed: Sequence[str]) -> Parse:
         text, ended = self._pattern(needed, simple=False)
@@ -102,7 +121,9 @@ class Template(Layout):
         """The needed ones in the order of their captures."""
         return [name for name in self.names if name in needed]
 
-    def _pattern(self, needed: Sequence[str], simple: bool) -> Tuple[str, bool]:
+    def _pattern(
+        self, needed: Sequence[str], simple: bool, depths: "Optional[Dict[str, int]]" = None
+    ) -> Tuple[str, bool]:
         """A regular expression up to the last needed field, and whether that ends the line."""
         pieces = [re.escape(self._before)]
         left = len([name for name in self.names if name in needed])
@@ -111,15 +132,17 @@ class Template(Layout):
                 return "".join(pieces), False
             inner = [each.name for each in self._inner.get(part.name, ("", []))[1]]
             left -= (part.name in needed) + len([name for name in inner if name in needed])
-            pieces.append(self._field(part, needed, simple))
+            pieces.append(self._field(part, needed, simple, depths or {}))
         return "".join(pieces), not self._parts[-1].after
 
-    def _field(self, part: _Part, needed: Sequence[str], simple: bool) -> str:
+    def _field(self, part: _Part, needed: Sequence[str], simple: bool, depths: Dict[str, int]) -> str:
         body = self._body(part, simple)
         inner = self._inner.get(part.name, ("", []))[1]
         if any(each.name in needed for each in inner):
-            body = "(?:%s|%s)" % (self._inside(part, inner, needed, simple), body)
-        if part.name in needed:
+            body = "(?:%s|%s)" % (self._inside(part, inner, needed, simple, depths), body)
+        if part.name in depths:
+            body = _prefix(_in_class(part.after[0]), depths[part.name]) + body
+        elif part.name in needed:
             body = "(%s)" % body
         quote = '"' if part.quoted else ""
         # The quote in front is in the text before; the one behind belongs to the field.
@@ -127,22 +150,29 @@ class Template(Layout):
 
     def _body(self, part: _Part, simple: bool) -> str:
         if part.quoted:
-            return r'[^"]*' if simple else r'[^"\\]*(?:\\.[^"\\]*)*'
+            return '[^"]*' + _ALL if simple else r'[^"\\]*(?:\\.[^"\\]*)*'
         field = self._fields.get(part.name)
         text = field.pattern() if field else ""
         if text:
             return text
-        return "[^%s]*" % _in_class(part.after[0]) if part.after else (".*" if simple else "(?s:.*)")
+        return "[^%s]*%s" % (_in_class(part.after[0]), _ALL) if part.after else (".*" if simple else "(?s:.*)")
 
-    def _inside(self, part: _Part, inner: List[_Part], needed: Sequence[str], simple: bool) -> str:
+    def _inside(
+        self, part: _Part, inner: List[_Part], needed: Sequence[str], simple: bool, depths: Dict[str, int]
+    ) -> str:
         end = '"' if part.quoted else part.after[:1]
         pieces = []  # type: List[str]
         for each in inner:
             stop = (_in_class(each.after[0]) if each.after else "") + _in_class(end)
-            text = "[^%s%s]+" % (stop, "" if simple or not part.quoted else r"\\")
+            text = "[^%s%s]+%s" % (stop, "" if simple or not part.quoted else r"\\", _ALL)
             if not simple and part.quoted:
                 text = r"(?:[^%s\\]|\\.)+" % stop
-            pieces.append(("(%s)" % text if each.name in needed else text) + re.escape(each.after))
+            if each.name in depths:
+                # The class needs one byte at least, which may be in the prefix.
+                text = "(?=[^%s])%s[^%s]*%s" % (stop, _prefix(stop, depths[each.name]), stop, _ALL)
+            elif each.name in needed:
+                text = "(%s)" % text
+            pieces.append(text + re.escape(each.after))
         # It must be all of the field: otherwise the whole would be tried again with fewer of its parts.
         return "".join(pieces) + "(?=%s)" % re.escape(end)
 
@@ -160,6 +190,13 @@ def _split(template: str) -> Tuple[str, List[_Part]]:
     if not parts or len(set(names)) != len(names):
         raise FormatError("a template names its fields in braces, each once: %.60r" % template)
     return pieces[0], parts
+
+
+def _prefix(stop: str, depth: int) -> str:
+    """What `expressions.prefix` gives of a field that ends before one of these bytes."""
+    text = "[^/?%s]*%s" % (stop, _ALL)
+    # It cannot end inside of a step, so that no line is tried at each byte of a long one.
+    return "(%s(?:/%s){0,%d}%s)" % (text, text, depth, _ALL) + ("" if _ALL else "(?=[/?%s])" % stop)
 
 
 def _in_class(char: str) -> str:
@@ -193,7 +230,7 @@ class Separated(Layout):
     def names(self) -> List[str]:
         return self._names
 
-    def bulk(self, needed: Sequence[str]) -> Optional[Bulk]:
+    def bulk(self, needed: Sequence[str], depths: Dict[str, int]) -> Optional[Bulk]:
         wanted = set(needed)
         # Every column is looked at, so that a record with more or fewer is told apart.
         text = "[^%s\\n]*" % _in_class(self._separator)

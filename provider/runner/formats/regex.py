@@ -7,7 +7,7 @@ match is spent on captures. Lines of several blocks are read at once only if the
 """
 
 import re
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from provider.runner.formats.base import Bulk, FormatError, Layout, Parse
 
@@ -41,7 +41,7 @@ class Pattern(Layout):
     def names(self) -> List[str]:
         return self._names
 
-    def bulk(self, needed: Sequence[str]) -> Optional[Bulk]:
+    def bulk(self, needed: Sequence[str], depths: Dict[str, int]) -> Optional[Bulk]:
         if _BOUND.search(re.sub(r"\\[^1-9AZ]|\[\^", "", self._pattern)):
             return None
         order = tuple(name for name in self._names if name in needed)
