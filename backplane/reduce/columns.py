@@ -21,6 +21,8 @@ from provider.runner.pack import MAX_DEPTH
 _DEEPEST = 8
 
 _NAN = float("nan")
+#: Windows that a calendar can say.
+_EARLIEST_S, _LATEST_S = -6.1e10, 2.5e11
 _SCALARS = frozenset((str, int, float, bytes, bool, type(None)))
 
 Window = tuple[float, float]
@@ -168,7 +170,7 @@ def _window(packed: Any) -> Window | None:
     if packed is None:
         return None
     start, end = _row(packed, 2)
-    if type(start) not in (int, float) or type(end) not in (int, float) or not start < end:
+    if type(start) not in (int, float) or type(end) not in (int, float) or not _EARLIEST_S < start < end < _LATEST_S:
         raise RemoteProtocolError(f"a window of {packed!r:.80}")
     return float(start), float(end)
 

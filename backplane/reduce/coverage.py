@@ -35,12 +35,15 @@ _COUNTERS: Final = ("lines", "bytes", "matched", "emitted", "parse_errors")
 
 
 def iso(at: float | None) -> str | None:
-    """A time as snapshots say it: UTC, to the second.
+    """A time as snapshots say it: UTC, to the second; None for one that no calendar can say.
 
     >>> iso(1_795_165_200.7)
     '2026-11-20T09:00:00Z'
     """
-    return None if at is None else datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return None if at is None else datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):  # a provider may say anything
+        return None
 
 
 @dataclass(frozen=True, slots=True)

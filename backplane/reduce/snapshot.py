@@ -99,7 +99,7 @@ class Snapshot:
             "seq": self.seq,
             "final": self.final,
             "at": iso(self.at),
-            "window": None if self.window is None else [iso(each) for each in self.window],
+            "window": None if self.window is None else list(map(moment, self.window)),
             "revision": self.revision,
             "columns": [_name(name) for name in self.columns],
             "rows": [
@@ -117,7 +117,18 @@ class Snapshot:
         if self.windows is None or "window" not in self.columns:
             return self.rows
         at = self.columns.index("window")
-        return ((*row[:at], [iso(each) for each in row[at]], *row[at + 1 :]) for row in self.rows)
+        return ((*row[:at], list(map(moment, row[at])), *row[at + 1 :]) for row in self.rows)
+
+
+def moment(at: float) -> str:
+    """A window's edge: UTC, to the second, or to the millisecond where it is between two.
+
+    >>> moment(1_795_165_200.0), moment(1_795_165_200.25)
+    ('2026-11-20T09:00:00Z', '2026-11-20T09:00:00.250Z')
+    """
+    second, milliseconds = divmod(round(at * 1000), 1000)
+    text = str(iso(second))
+    return f"{text[:-1]}.{milliseconds:03}Z" if milliseconds else text
 
 
 def plain(value: Any) -> Any:

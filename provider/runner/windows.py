@@ -26,8 +26,8 @@ from provider.runner.plan import Window
 
 #: A record may be so far ahead of the host's clock: more than clocks and zones are wrong by where anybody looks.
 AHEAD_S = 3600.0
-#: No log is so old. Below it nothing is a time, minus infinity least of all.
-LOW = -1e11
+#: The year 68: no log is so old. Below it nothing is a time, minus infinity least of all.
+LOW = -6e10
 #: A source that was read to its end is given so long before its watermark moves without it, or the lateness if longer.
 IDLE_S = 1.0
 _NEVER = float("-inf")

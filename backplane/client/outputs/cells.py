@@ -9,8 +9,7 @@ import json
 import unicodedata
 from typing import Any
 
-from backplane.reduce.coverage import iso
-from backplane.reduce.snapshot import Snapshot, plain
+from backplane.reduce.snapshot import Snapshot, moment, plain
 
 
 def cell(value: Any) -> str:
@@ -42,7 +41,7 @@ def cells(snapshot: Snapshot) -> list[list[str]]:
 
 def _window(value: Any) -> str:
     is_one = isinstance(value, list) and len(value) == 2 and all(isinstance(each, float) for each in value)
-    return iso(value[0]) or "" if is_one else cell(value)
+    return moment(value[0]) if is_one else cell(value)
 
 
 def numeric(snapshot: Snapshot) -> list[bool]:

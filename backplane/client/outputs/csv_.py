@@ -9,7 +9,7 @@ import csv
 import io
 from typing import TextIO
 
-from backplane.client.outputs.cells import cell
+from backplane.client.outputs.cells import cells
 from backplane.client.outputs.harmless import harmless
 from backplane.client.outputs.writing import write
 from backplane.reduce.snapshot import Snapshot
@@ -31,8 +31,8 @@ class Csv:
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\r\n")
         writer.writerow([self._text(name) for name in snapshot.columns])
-        for row in snapshot.rows:
-            writer.writerow([self._text(cell(value)) for value in row])
+        for row in cells(snapshot):
+            writer.writerow(list(map(self._text, row)))
         write(self._out, buffer.getvalue())
         self._out.flush()
 

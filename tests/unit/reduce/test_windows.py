@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backplane.reduce.coverage import iso
 from backplane.reduce.folds import AggregateFold
 from backplane.reduce.rows import Rows
 from backplane.reduce.saving import Saved, packed
@@ -213,7 +214,18 @@ def test_what_is_no_window_is_refused() -> None:
     of = fold()
     with pytest.raises(RemoteProtocolError, match="no window"):
         take(of, [Saved("a", "partials", partials_payload(["count"], ["x"], [[1]]))])
+    for span in ([0.0, float("inf")], [-1e300, 0.0], [60.0, 0.0], [float("nan"), 1.0]):
+        with pytest.raises(RemoteProtocolError, match="a window of"):
+            take(of, [Saved("a", "partials", partials_payload(["count"], ["x"], [[1]], span))])
     with pytest.raises(RemoteProtocolError, match="raw values"):
         of.values("a", None, [1])
     with pytest.raises(RemoteProtocolError, match="saved windows that are none"):
         take(of, [Saved("", "state", packed(3))])
+
+
+def test_marks_that_lie_spoil_nothing() -> None:
+    """A watermark that is no time moves nothing, and one that no calendar can say is not shown."""
+    windows = filled(A)
+    windows.marked("a", [("/x", float("nan"))])
+    windows.advance({"a": RUNS}, 0)
+    assert (closed(windows), iso(1e300), iso(float("inf"))) == ([], None, None)
