@@ -1,11 +1,13 @@
 """The bounds and rhythms that both ends of a hop must agree on. Each constant carries its trade-off.
 
-Knows numbers only. What a single frame may hold is in `provider.runner.frames`.
+Knows numbers only. What a single frame may hold is in `provider.runner.frames`, and so is what a runner keeps to.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from provider.runner import frames
 
 #: Every link says something this often. Shorter costs wakeups on idle hosts, longer makes a dead link show later.
 BEAT_S: Final = 1.0
@@ -26,8 +28,8 @@ LOGIN_S: Final = 8.0
 HELLO_S: Final = 8.0
 #: What a question to the coordinator about itself may take.
 ASK_S: Final = 10.0
-#: What a job may take to hand over its last cut after it was asked to drain.
-DRAIN_S: Final = 3.0
+#: What a job may take to hand over its last cut after it was asked to drain; its runner keeps to it too.
+DRAIN_S: Final = frames.DRAIN_S
 #: SSH handshakes in flight. Unlimited delays the first answer of 500 hosts from 0.4 s to 6.2 s.
 FANOUT: Final = 32
 

@@ -26,9 +26,8 @@ from provider.runner.notes import Notes
 from provider.runner.orders import Order
 from provider.runner.script import Script
 
-#: From being asked to drain to SIGTERM, and to the end (as `provider.runner.jobs.DRAIN_S`).
+#: From being asked to drain to SIGTERM.
 _ASKED_S: Final = 1.0
-_DRAIN_S: Final = 3.0
 _TICK_S: Final = 1.0
 #: SIGTERM, as a shell says it of a script.
 _TERMINATED: Final = 143
@@ -84,7 +83,7 @@ class Job:
             return
         self._ask("q")
         self._later(_ASKED_S, self._ask, "t")
-        self._later(_DRAIN_S, self._give_up)
+        self._later(frames.DRAIN_S, self._give_up)
 
     def abort(self) -> None:
         """End it at once; what has not gone home stays here."""
@@ -96,7 +95,7 @@ class Job:
             self._remote.say(word)
 
     def _give_up(self) -> None:
-        self._force("killed", f"did not drain within {_DRAIN_S:g} s")
+        self._force("killed", f"did not drain within {frames.DRAIN_S:g} s")
         self._out.discard()
 
     def _force(self, state: str, reason: str | None) -> None:

@@ -35,6 +35,9 @@ PREAMBLE = b"\x00\xffLOGREDUCE/1\n"
 #: Largest body in bytes. Smaller costs a system call and a header more often; larger lets one job hold the link
 #: for longer than a beat on a slow line (64 KiB is half a second at 1 Mbit/s), and outgrows a pipe's buffer.
 MAX_FRAME_BYTES = 65536
+#: What a job may take to hand over its last cut after it was asked to drain. A script runs at idle priority, so on a
+#: busy host it gets little; whoever waits longer than this waits for one that hangs.
+DRAIN_S = 8.0
 #: Largest header. A START names its limits and a FAULT its place; neither needs more.
 MAX_HEADER_BYTES = 8192
 #: Largest payload that fragments may add up to: the largest value that a map may emit, and its envelope.

@@ -32,8 +32,6 @@ from provider.runner.spawn import DRAIN_SIGNAL, Child, hurry
 FROM_CHILD = frozenset((frames.VERDICT, frames.OPEN, frames.CUT, frames.BEAT, frames.GAP, frames.FAULT, frames.END))
 _END_STATES = frozenset(("done", "failed", "killed", "refused", "filtered_out"))
 
-#: What a job may take to hand over its last cut after it was asked to drain.
-DRAIN_S = 3.0
 #: A process that has said its END or closed its output should be gone; threads that it left running do not keep it.
 LINGER_S = 0.5
 #: A process in uninterruptible sleep cannot be killed; after so long the END says the truth without it.
@@ -246,7 +244,7 @@ class Job:
         """Asks for a last cut and an end."""
         if self._drain_until is None and not self._dying and not self.reaped:
             self._drained = True
-            self._drain_until = now + DRAIN_S
+            self._drain_until = now + frames.DRAIN_S
             self._ask_to_drain()
 
     def _ask_to_drain(self) -> None:
@@ -266,7 +264,7 @@ class Job:
             self._fault("deadline", text)
             self.kill("failed", text)
         if self._drain_until is not None and now >= self._drain_until:
-            self.kill("killed", "did not drain within %g s" % DRAIN_S, discard=True)
+            self.kill("killed", "did not drain within %g s" % frames.DRAIN_S, discard=True)
         if self._silent_at is not None and now - self._silent_at > LINGER_S and not self._dying:
             self.kill("failed", "the job closed its output")
         if self._dying and not self.reaped:

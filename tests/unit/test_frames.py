@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backplane.wire import codec
+from backplane.wire import codec, limits
 from backplane.wire.errors import LocalProtocolError, RemoteProtocolError
 from backplane.wire.messages import MESSAGES, Beat, Cut, Hello, Message, Note, State
 from provider.runner import frames
@@ -143,6 +145,13 @@ def test_a_child_cannot_speak_for_another_job() -> None:
     """The supervisor's stamp replaces whatever job was written."""
     body = frames.encode(frames.CUT, 1, {"seq": 1}, b"p")
     assert frames.decode(frames.stamped(body, 77)) == frames.Frame(frames.CUT, 77, {"seq": 1}, b"p")
+
+
+def test_the_time_of_a_drain_is_one_number() -> None:
+    """Runner, client and the page say the same."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "frames.md").read_text("utf-8")
+    assert limits.DRAIN_S == frames.DRAIN_S
+    assert f"has {frames.DRAIN_S:g} s to hand over its last cut" in page
 
 
 def test_every_kind_has_a_message_and_its_bytes_come_back() -> None:
