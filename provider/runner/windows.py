@@ -19,8 +19,7 @@ from math import floor
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from provider.runner.aggregates.base import Aggregate, States
-from provider.runner.aggregates.combiner import Combiner
-from provider.runner.columns import BARE, check_keys, split
+from provider.runner.columns import BARE
 from provider.runner.pack import packb, unpackb
 from provider.runner.plan import Window
 
@@ -93,17 +92,8 @@ class Windows:
         reason = "future" if type(at) in (int, float) and at > 0 else "no_time"
         self._dropped[reason] = self._dropped.get(reason, 0) + 1
 
-    def pane(self, at: Any) -> Optional[float]:
-        """The pane of one record of the source that is being read; None (and counted) if it is in none."""
-        if type(at) not in (int, float) or not LOW <= at <= self.limit():
-            self.missed(at)
-            return None
-        if at > self.top:
-            self.top = at
-        return at // self.pane_s  # type: ignore[no-any-return]
-
     def saw(self, at: Any) -> None:
-        """A record that need not be counted had this time."""
+        """A record had this time, whether it matches or not. One that is not believed moves nothing."""
         if type(at) in (int, float) and self.top < at <= self.limit():
             self.top = at
 
@@ -235,58 +225,3 @@ def _parted(key: Any, keys: int) -> "Tuple[float, Any]":
     if not keys:
         return key, BARE
     return key[0], key[1] if keys == 1 else key[1:]
-
-
-class WindowedCombiner(Combiner):
-    """A `Combiner` of values that each belong to a pane, which whoever reads records sets before a map yields.
-
-    What is emitted while no record has been read, or of one without a time, is in no window and counted as dropped.
-    """
-
-    __slots__ = ("_counts", "_open", "_parts", "_stamps", "windows")
-
-    def __init__(self, names: List[str], tag: str, windows: Windows) -> None:
-        Combiner.__init__(self, names, tag)
-        self.windows = windows
-        self._open: "Dict[float, List[States]]" = {}
-        self._counts: Dict[float, int] = {}
-        self._parts = 0
-        self._stamps: List[Optional[float]] = []
-
-    def stamped(self, values: "Iterator[Any]", pane: "Callable[[], Optional[float]]") -> "Iterator[Any]":
-        """The same values, with the pane of the record that each was made of remembered for `fold`."""
-        stamp = self._stamps.append
-        for value in values:
-            stamp(pane())
-            yield value
-
-    @property
-    def groups(self) -> int:
-        return self._parts
-
-    def fold(self, emitted: List[Any]) -> None:
-        stamps = self._stamps[: len(emitted)]
-        del self._stamps[: len(emitted)]
-        keys, values = split(emitted)
-        if keys is None:
-            keys = [BARE] * len(values)
-        check_keys(keys)
-        dealt: "Dict[float, Tuple[List[Any], List[Any]]]" = {}
-        for pane, key, value in zip(stamps, keys, values):
-            if pane is not None:
-                some = dealt.setdefault(pane, ([], []))
-                some[0].append(key)
-                some[1].append(value)
-        for pane, (some_keys, some_values) in dealt.items():
-            self._states = self._open.setdefault(pane, [{} for _ in self._names])
-            before = Combiner.groups.fget(self)  # type: ignore[attr-defined]  # of this pane alone
-            self.take(some_keys, some_values)
-            self._parts += Combiner.groups.fget(self) - before  # type: ignore[attr-defined]
-            self._counts[pane] = self._counts.get(pane, 0) + len(some_keys)
-
-    def payloads(self, most_bytes: int) -> "Iterator[bytes]":
-        panes = {pane: (self._counts[pane], states) for pane, states in self._open.items()}
-        self._open, self._counts, self._parts = {}, {}, 0
-        for taken in self.windows.spread(self._aggregates, panes):
-            for payload in self.tell(taken.states, most_bytes, taken.window, taken.records):
-                yield payload

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.rigs.named import kill, none_left
 from tests.rigs.program import call, snapshots, started
+
+
+@pytest.fixture
+def kept(home: Path) -> Iterator[None]:
+    """No named query of a test outlives it."""
+    with none_left():
+        yield
 
 
 def _line(second: int, status: int = 200, year: int = 2015) -> str:
@@ -94,3 +103,38 @@ def test_windows_that_cannot_be(tmp_path: Path, query: str, words: list[str], sa
     assert done.status == 2
     assert says in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.usefixtures("kept")
+def test_windows_of_a_named_query_outlive_its_process(tmp_path: Path) -> None:
+    """Killed with -9 while its log grows: who attaches sees each closed window, and what came meanwhile is in it."""
+    log = tmp_path / "access.log"
+    log.write_text(_line(0) + _line(65))
+    words = ["--window", "1m", "--lateness", "1s", "-f", "--since", "2015-01-01", "--name", "live", "--detach"]
+    again = ("run", f"common {log} | count by status", *words)
+    assert call(*again).status == 0
+    with started("attach", "live", "-o", "jsonl", "--every", "100ms") as process:
+        arriving = snapshots(process)
+        told = [next(arriving) for _ in range(2)]
+        assert [(each["window"], _counts(each)) for each in told] == [(_window(0), {200: 1}), (_window(1), {200: 1})]
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    kill("live")
+    with log.open("a") as file:
+        file.write(_line(30, 404) + _line(130))
+    assert call(*again).status == 0
+    with started("attach", "live", "-o", "jsonl", "--every", "100ms") as process:
+        arriving = snapshots(process)
+        newest: dict[tuple[str, ...], tuple[int, dict[int, int]]] = {}
+        while len(newest) < 3 or len(newest[tuple(_window(0))][1]) < 2:
+            each = next(arriving)
+            assert newest.get(tuple(each["window"]), (-1, {}))[0] < each["revision"]
+            newest[tuple(each["window"])] = each["revision"], _counts(each)
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    assert [newest[tuple(_window(minute))][1] for minute in range(3)] == [{200: 1, 404: 1}, {200: 1}, {200: 1}]
+    assert call("cancel", "live").status == 0
+    last = json.loads(call("attach", "live", "-o", "json").out)
+    assert [(row["window"], row["status"], row["count"]) for row in last["rows"]] == [
+        (_window(0), 200, 1), (_window(0), 404, 1), (_window(1), 200, 1), (_window(2), 200, 1)
+    ]  # fmt: skip

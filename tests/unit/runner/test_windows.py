@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from backplane.query.formats import format_data
-from backplane.reduce.columns import Partials, decode
-from provider.runner.aggregates import chosen, tag
+from provider.runner.aggregates import chosen
 from provider.runner.folding import Scan
 from provider.runner.plan import Plan, PlanError, Window
-from provider.runner.windows import WindowedCombiner, Windows
+from provider.runner.windows import Windows
 
 NOW = 1_795_165_200.0
 
@@ -56,9 +55,7 @@ def test_a_time_is_in_the_windows_that_hold_it(
     """A pane is the longest span that no window begins or ends in, and is in just those that hold all of it."""
     these = windows(size_s, every_s)
     assert these.pane_s == pane_s
-    pane = these.pane(at)
-    assert pane is not None
-    assert these.of(pane) == [[begin, begin + size_s] for begin in begins]
+    assert these.of(at // these.pane_s) == [[begin, begin + size_s] for begin in begins]
 
 
 def test_windows_that_slide_are_made_of_panes() -> None:
@@ -87,20 +84,17 @@ def test_a_watermark_is_the_latest_time_of_a_source_that_was_seen() -> None:
     these = windows()
     these.known("/b")
     these.turn("/a")
-    these.pane(100.0)
-    these.pane(70.0)
-    assert these.marks() == [["/b", None], ["/a", 100.0]]
-    assert these.watermark is None
+    these.saw(100.0)
+    these.saw(70.0)
+    assert (these.marks(), these.watermark) == ([["/b", None], ["/a", 100.0]], None)
     these.turn("/b")
-    these.pane(50.0)
-    assert these.marks() == [["/b", 50.0]]
-    assert these.watermark == 50.0
+    these.saw(50.0)
+    assert (these.marks(), these.watermark) == ([["/b", 50.0]], 50.0)
     these.turn("/a")
-    these.pane(101.0)
+    these.saw(101.0)
     assert these.marks() == [["/a", 101.0]]
     these.over("/b")
-    assert these.marks() == [["/b", float("inf")]]
-    assert these.watermark == 101.0
+    assert (these.marks(), these.watermark) == ([["/b", float("inf")]], 101.0)
 
 
 def test_records_that_do_not_match_move_the_watermark_too() -> None:
@@ -112,18 +106,7 @@ def test_records_that_do_not_match_move_the_watermark_too() -> None:
 
 
 def test_what_has_no_time_and_what_is_far_ahead_is_counted() -> None:
-    """Neither is in a window, and neither moves the watermark; an hour ahead is believed."""
-    these = windows()
-    these.turn("/a")
-    assert [these.pane(at) is None for at in (None, "x", float("nan"), -1e12, NOW + 3601, NOW + 3600)] == [True] * 5 + [
-        False
-    ]
-    assert these.dropped() == {"no_time": 4, "future": 1}
-    assert these.marks() == [["/a", NOW + 3600]]
-
-
-def test_compiled_plans_count_them_alike() -> None:
-    """The source that is compiled tells the same as the plain way, whatever a JSON document holds as its time."""
+    """Whatever a JSON document holds as its time: such a record is in no window, and does not move the watermark."""
     plan = Plan.of(
         {"version": 1, "format": format_data("json"), "aggregates": [["count", None]], "window": ["t", 60, 60, 0]}
     )
@@ -142,7 +125,7 @@ def test_an_idle_source_follows_the_clock() -> None:
     now = NOW
     these = Windows(Window("time", 60, 60, 5), clock=lambda: now)
     these.turn("/a")
-    these.pane(NOW - 100)
+    these.saw(NOW - 100)
     these.rest()
     assert these.marks() == [["/a", NOW - 100]]
     now += 4
@@ -151,7 +134,7 @@ def test_an_idle_source_follows_the_clock() -> None:
     now += 1
     assert these.marks() == [["/a", NOW]]
     these.turn("/a")
-    these.pane(NOW + 1)
+    these.saw(NOW + 1)
     now += 100
     assert these.marks() == [["/a", NOW + 1]]
     these.rest()
@@ -163,33 +146,11 @@ def test_a_job_that_joins_is_told_all_marks() -> None:
     """Marks are told anew when home is another."""
     these = windows()
     these.turn("/a")
-    these.pane(1.0)
+    these.saw(1.0)
     assert these.marks() == [["/a", 1.0]]
     assert these.marks() == []
     these.anew()
     assert these.marks() == [["/a", 1.0]]
-
-
-def test_a_map_s_values_are_in_the_windows_of_their_records() -> None:
-    """What a map yields belongs to the record that it was made of; what it yields of none is in no window."""
-    these = windows()
-    these.turn("/a")
-    current: list[Any] = [None]
-    combiner = WindowedCombiner(["count", "sum"], tag("h", 1), these)
-
-    def emitted() -> Any:
-        for at, value in ((10.0, ("k", 1)), (11.0, ("k", 2)), (70.0, 5), (None, ("k", 9))):
-            current[0] = None if at is None else these.pane(at)
-            yield value
-
-    combiner.fold(list(combiner.stamped(emitted(), lambda: current[0])))
-    assert combiner.groups == 2
-    found = [decode("partials", payload) for payload in combiner.payloads(1 << 20)]
-    assert combiner.groups == 0
-    assert [(each.window, each.keys, each.records) for each in found if isinstance(each, Partials)] == [
-        ((0.0, 60.0), ["k"], 2),
-        ((60.0, 120.0), [()], 1),
-    ]
 
 
 def test_a_window_is_bounded() -> None:
@@ -199,3 +160,12 @@ def test_a_window_is_bounded() -> None:
         Plan.of({**data, "window": ["time", 3600, 1, 0]})
     with pytest.raises(PlanError, match="whole milliseconds"):
         Plan.of({**data, "window": ["time", 0.0005, 0.0005, 0]})
+
+
+def test_an_hour_ahead_is_believed() -> None:
+    """Clocks and zones are wrong by that much, and by no more."""
+    these = windows()
+    these.turn("/a")
+    for at in (NOW + 3600, NOW + 3601, float("nan"), float("inf"), None, "x"):
+        these.saw(at)
+    assert these.marks() == [["/a", NOW + 3600]]
