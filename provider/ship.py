@@ -32,6 +32,7 @@ WITH_JOBS: Final = frozenset(
     f"provider.runner.{name}"
     for name in (
         *("command", "emitted", "journal", "needs", "piped", "program"),
+        *("follow", "followed", "watch"),
         *(
             f"aggregates.{name}"
             for name in (

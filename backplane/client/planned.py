@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from backplane.client.spec import Ready, Work
 from backplane.query.hosts import conjunction, for_host
-from backplane.query.starting import modules
+from backplane.query.starting import following, modules
 from backplane.reduce.folds import Fold
 from backplane.reduce.planned import Finish, GroupedPlan, StreamedPlan
 from backplane.reduce.windowed import WindowedFold
@@ -111,7 +111,7 @@ class PlanQuestion:
             "every_s": min(1.0, self.every_s / 2),
             "provider": {"name": ready.name, "labels": dict(ready.labels)},
             "positions": [[source, position] for source, position in positions],
-            "modules": travelling(tuple(each.name for each in self.parsed.aggregates)),
+            "modules": travelling(tuple(each.name for each in self.parsed.aggregates), self.follow),
         }
 
 
@@ -177,7 +177,7 @@ def plan_question(
 
 
 @functools.lru_cache(maxsize=16)
-def travelling(aggregates: tuple[str, ...]) -> bytes:
+def travelling(aggregates: tuple[str, ...], follow: bool = False) -> bytes:
     """The runner's modules that a plan with these aggregates needs, as a start of body ``plan`` holds them."""
-    wanted = {**ship.plan_modules(), **modules((), (), combine=aggregates)}
+    wanted = {**ship.plan_modules(), **modules((), (), combine=aggregates), **(following() if follow else {})}
     return zlib.compress(codec.pack(wanted), 9)

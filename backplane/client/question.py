@@ -12,6 +12,7 @@ from typing import Any
 from backplane.client.spec import Ready, Work
 from backplane.query.breaks import after_break
 from backplane.query.model import Query
+from backplane.query.starting import following
 from backplane.reduce import folds
 from backplane.wire.errors import UsageError
 
@@ -102,4 +103,6 @@ class QueryQuestion:
         payload = self.query.start_payload(
             ready.name, dict(ready.labels), follow=self.follow, every_s=min(1.0, self.every_s / 2), positions=positions
         )
+        if self.follow and self.query.takes_lines:
+            payload["modules"] = {**payload.get("modules", {}), **following()}
         return {**payload, "since": self.since, "until": self.until, "rotated": self.rotated}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from backplane.client.spec import Options, Question, Ready
-from backplane.query.starting import filter_hash
+from backplane.query.starting import FOLLOWING, filter_hash
 from backplane.wire import codec
 from backplane.wire.messages import End, Fault, Message, NeedStart, Start, State, Verdict
 
@@ -82,6 +82,7 @@ class Refiltering:
         self._providers[need.job] = need.provider
         work = self._question.work
         body = self._question.body(Ready(need.provider, need.python, need.labels), ())
+        modules = {name: text for name, text in body.get("modules", {}).items() if name not in FOLLOWING}
         self._send(
             Start(
                 job=need.job,
@@ -95,7 +96,7 @@ class Refiltering:
                 limits={**work.limits, **self._options.limits},
                 filter=filter_hash(work.body, body),
                 fresh_s=0.0,
-                payload=codec.pack({**body, "map": None, "combine": None}),
+                payload=codec.pack({**body, "map": None, "combine": None, "modules": modules}),
             )
         )
 

@@ -23,6 +23,9 @@ _HARMLESS: Final = """
     decimal enum fractions functools gzip hashlib heapq html io ipaddress itertools json math operator random re
     statistics string struct textwrap time types typing unicodedata urllib zlib zoneinfo
 """
+#: Modules of the runner that only a job needs that goes on at the end of files.
+FOLLOWING: Final = frozenset(f"provider.runner.{name}" for name in ("follow", "followed", "watch"))
+_AGGREGATES: Final = folding.__name__.rpartition(".")[0]
 _NAMES: Final = frozenset({"__import__", "eval", "exec", "compile", "globals", "getattr", "__builtins__"})
 
 
@@ -36,9 +39,14 @@ def modules(
         {
             name: source
             for name, source in ship.job_modules().items()
-            if name in aggregates or (wanted and not name.startswith(folding.__name__.rpartition(".")[0]))
+            if name in aggregates or (wanted and name not in FOLLOWING and not name.startswith(_AGGREGATES))
         }
     )
+
+
+def following() -> Mapping[str, str]:
+    """The runner's modules that have to travel besides where a query follows files."""
+    return {name: source for name, source in ship.job_modules().items() if name in FOLLOWING}
 
 
 def filter_hash(kind: str, body: Mapping[str, Any]) -> str:

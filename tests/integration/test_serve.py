@@ -328,7 +328,7 @@ async def test_following_from_the_beginning(tmp_path: Path) -> None:
     (tmp_path / "some.log").write_bytes(b"a\nb\na\n")
     async with resident(tmp_path) as server, connect(server) as client:
         reader = await session(client)
-        reader.channel.write(start(follow=True, positions=[["some.log", b""]]))
+        reader.channel.write(start(follow=True, positions=[["some.log", b""]], modules=dict(ship.job_modules())))
         await reader.until(lambda: any(beat.job == 1 and beat.lines == 3 for beat in of(Beat, reader)))
         assert [opened.reason for opened in of(Open, reader)] == ["begin"]
         assert not of(Gap, reader)
