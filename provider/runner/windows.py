@@ -30,7 +30,6 @@ LOW = -6e10
 #: A source that was read to its end is given so long before its watermark moves without it, or the lateness if longer.
 IDLE_S = 1.0
 _NEVER = float("-inf")
-_OVER = float("inf")
 
 
 class Taken(NamedTuple):
@@ -122,12 +121,6 @@ class Windows:
             if each.quiet is None:
                 each.quiet = now
 
-    def over(self, source: str) -> None:
-        """Nothing will ever come of it again: no window waits for it."""
-        self.known(source)
-        self._settle()
-        self._sources[source].seen = _OVER
-
     def anew(self) -> None:
         """Home is another one, which knows nothing."""
         for each in self._sources.values():
@@ -152,7 +145,7 @@ class Windows:
         """The least of all sources that may give more; None while one of them has none."""
         self._settle()
         least = min([each.seen for each in self._sources.values()] or [_NEVER])
-        return least if LOW <= least < _OVER else None
+        return least if least >= LOW else None
 
     def _settle(self) -> None:
         """What was seen belongs to the source that was being read."""

@@ -93,8 +93,6 @@ def test_a_watermark_is_the_latest_time_of_a_source_that_was_seen() -> None:
     these.turn("/a")
     these.saw(101.0)
     assert these.marks() == [["/a", 101.0]]
-    these.over("/b")
-    assert (these.marks(), these.watermark) == ([["/b", float("inf")]], 101.0)
 
 
 def test_records_that_do_not_match_move_the_watermark_too() -> None:
