@@ -311,7 +311,7 @@ class Standing:
     def marked(self, marks: Mapping[str, float | None]) -> None:
         """Watermarks of its sources, out of a cut: the least of them is its own."""
         self._marks.update({source: mark for source, mark in marks.items() if mark is not None})
-        known = [mark for mark in self._marks.values() if math.isfinite(mark)]  # infinite: nothing more comes of it
+        known = [mark for mark in self._marks.values() if math.isfinite(mark)]  # a provider may say anything
         self._watermark = min(known, default=None)
 
     def gap(self, message: Gap) -> None:
