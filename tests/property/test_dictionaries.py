@@ -197,7 +197,7 @@ GOOD: dict[str, Any] = {
         {"ids": little_endian_ids(0, 3)}, {"ids": little_endian_ids(0, 0xFFFFFFFF)}, {"ids": b"\0\0\0"}, {"ids": 3},
         {"ids": little_endian_ids(0)}, {"ids": little_endian_ids(0, 1, 2)}, {"ids": None},
         {"states": [column([1, -2])]}, {"states": [{"t": "i", "b": b"\0" * 9}]}, {"states": [column([1.0, 2.0])]},
-        {"states": [column([1, None])]}, {"keys": {"t": "i", "b": b"\0" * 12}}, {"aggregates": ["sum"]},
+        {"states": [column([1, "x"])]}, {"keys": {"t": "i", "b": b"\0" * 12}}, {"aggregates": ["sum"]},
     ],
 )  # fmt: skip
 def test_a_payload_that_lies_is_refused_and_changes_nothing(many: int, wrong: dict[str, Any]) -> None:

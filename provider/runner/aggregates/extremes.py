@@ -10,7 +10,9 @@ _PLAIN = (int, str, bytes)
 
 
 class Extreme(Aggregate):
-    """The state is a list of the value, since None is a value too.
+    """The least or the greatest of the values that are not None; None of a group that has no other.
+
+    The state is a list of it, since no state is None.
 
     Args:
         name: ``min`` or ``max``.
@@ -21,16 +23,22 @@ class Extreme(Aggregate):
 
     def batch(self, keys: List[Any], values: List[Any], tag: str, first: int) -> States:
         groups: Dict[Any, List[Any]] = {}
+        if None in values:
+            groups = {key: [] for key in keys}
+            kept = [(key, value) for key, value in zip(keys, values) if value is not None]
+            keys, values = [key for key, _ in kept], [value for _, value in kept]
         for key, value in zip(keys, values):
             groups.setdefault(key, []).append(value)
-        if _ties_are_equal(values):
-            return {key: [self._pick(group)] for key, group in groups.items()}
+        if not values or _ties_are_equal(values):
+            return {key: [self._pick(group) if group else None] for key, group in groups.items()}
         try:
-            return {key: [self._pick(group, key=order)] for key, group in groups.items()}
+            return {key: [self._pick(group, key=order) if group else None] for key, group in groups.items()}
         except TypeError:
             raise self.refusal(keys, values, _has_place)
 
     def merge(self, one: State, other: State) -> State:
+        if one[0] is None or other[0] is None:
+            return other if one[0] is None else one
         return [self._pick(one[0], other[0], key=order)]
 
     def result(self, state: State) -> Any:

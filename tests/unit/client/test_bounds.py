@@ -65,7 +65,6 @@ async def test_more_memory_than_allowed_ends_it(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_memory_is_what_the_system_says() -> None:
-    """It grows by what is taken, about."""
-    before = resident_bytes()
+    """In bytes, and what is taken is in it."""
     taken = bytearray(b"x" * (64 << 20))
-    assert resident_bytes() - before > len(taken) // 2
+    assert len(taken) < resident_bytes() < 64 * len(taken)
