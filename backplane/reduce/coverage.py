@@ -260,8 +260,8 @@ class Standing:
             return  # for another coordinator it is new; here it is still what it was
         reason = message.reason
         if self.returns and message.state in ("unreachable", "refused"):
-            if not self.outside:
-                self.state, reason = "lost", f"{self._reason}; {reason}"
+            # Nothing is missing of one that was outside.
+            self.state, reason = (self.state, self._reason) if self.outside else ("lost", f"{self._reason}; {reason}")
         else:
             self.state = message.state
         self._reason, self.returns = reason, message.again

@@ -244,6 +244,20 @@ def test_a_break_while_it_is_leaving_brings_it_back() -> None:
     assert told(plan.handle(VerdictPassed(202.0, 4, True))) == [("running", None, False)]
     plan.handle(TimePassed(262.0))
     assert told(answers(plan, 5, False, 262.0)) == []
+    plan.handle(TimePassed(322.0))
+    assert told(answers(plan, 6, False, 322.0)) == [("running", NO, True)]
+    assert told(plan.handle(JobEnded(323.0, 4, "done", None, True))) == [("left", NO, True)]
+
+
+def test_the_wait_is_not_for_those_outside() -> None:
+    """When it ends they are what they were; nobody has failed to reach them."""
+    plan = Plan(itertools.count(1), lambda: 0.5)
+    plan.handle(QuerySubmitted(0.0, ("a", "b"), 10.0, True, False, 60.0))
+    plan.handle(LinkUp(1.0, "a"))
+    answers(plan, 1, False, 1.0)
+    assert [state for state, _, _ in told(plan.handle(TimePassed(10.0)))] == ["unreachable"]
+    assert plan.states() == {"a": "filtered_out", "b": "unreachable"}
+    assert Connect("a") in plan.handle(TimePassed(61.0))
 
 
 def test_a_question_ends_with_the_job_beside_it() -> None:

@@ -114,6 +114,19 @@ async def test_what_goes_over_the_grant_by_more_than_one_body_breaks_the_link() 
     assert len(rig.up(cut(1))) == 1
 
 
+async def test_what_was_not_printed_is_said_without_credit() -> None:
+    """A runner drops prints for want of credit, and its last note tells how many: that is no breach."""
+    rig = Rig()
+    rig.up(Cut(job=1, epoch=1, seq=1, content="values", payload=b"x" * 2000))
+    rig.up(Note(job=1, epoch=1, dropped=7))
+    rig.up(End(job=1, epoch=1, seq=1, state="done"))
+    assert rig.owner.told[-1][0] == "ended"
+    rig = Rig()
+    rig.up(Cut(job=1, epoch=1, seq=1, content="values", payload=b"x" * 2000))
+    with pytest.raises(RemoteProtocolError):
+        rig.up(*(Note(job=1, epoch=1, payload=b"x" * 50_000) for _ in range(2 + FREE_BYTES // 50_000)))
+
+
 async def test_frames_without_credit_are_bounded_too() -> None:
     """A runner that floods faults is no runner of ours."""
     rig = Rig()

@@ -54,6 +54,17 @@ def test_a_fresh_verdict_is_believed_and_an_old_one_is_not() -> None:
     assert made.handle(Asked(31.0, 3, "k", FAR)) == [Proceed(3, kept=False)]
 
 
+def test_a_job_may_want_a_fresher_verdict_than_the_cache_believes() -> None:
+    """Of two questions of a standing filter the second is not answered by the first; who runs it now is waited for."""
+    made = asking(1)
+    made.handle(Decided(1.0, 1, False))
+    assert made.handle(Asked(10.9, 2, "k", FAR, fresh_s=10.0)) == [Refuse(2)]
+    assert of_jobs(made.handle(Asked(11.0, 3, "k", FAR, fresh_s=10.0))) == [Proceed(3, kept=False)]
+    made.handle(Decided(11.0, 3, False))
+    assert of_jobs(made.handle(Asked(11.0, 4, "k", FAR, fresh_s=0.0))) == [Proceed(4, kept=False)]
+    assert of_jobs(made.handle(Asked(11.0, 5, "k", FAR, fresh_s=100.0))) == [Refuse(5)]
+
+
 def test_other_keys_are_other_filters() -> None:
     """Nobody waits for a filter that is not his."""
     made = asking(1)
