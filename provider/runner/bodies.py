@@ -15,6 +15,8 @@ from provider.runner.expressions import ARITHMETIC, COMPARISONS, NUMERIC, TEXTUA
 from provider.runner.formats.form import LINE
 from provider.runner.plan import Plan
 
+Values = Callable[[List[Any]], List[Any]]
+
 _OPERATORS = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 #: Keys that were computed, by the bytes that they were computed of. Above this many all are forgotten, and begun anew.
 MOST_KEYS = 1 << 16
@@ -50,13 +52,16 @@ class Body:
             self.names["E_" + name] = getattr(expressions, name)
         self._condition = self._conjuncts(where) if where is not None else []
         self._key = self._grouped()
-        self._values = self._taken()
+        self._deals = plan.deals()
+        #: Of each expression that aggregates take: what makes a list of values of a list of what is kept, if need be.
+        self.makers: List[Optional[Values]] = []
+        self._values = [self._taken(value) for value in plan.taken()[0]]
         self._time = self._of_field(plan.window.field) if plan.window else ""
         self._timed = "%s is not None" % self._time
         if plan.window and self._types.get(plan.window.field) not in NUMERIC:
             self._timed = "type(%s) in (int, float)" % self._time
         #: Names that whoever runs the source gives it.
-        self.given = ["SEEN", "FLUSH", "FIND", "COUNT", "K", "V", "ADD", "CLOCK", "CLOCK_PANE", "LOW"] + [
+        self.given = ["SEEN", "FLUSH", "FIND", "COUNT", "K", "V", "ADD", "CLOCK", "CLOCK_PANE", "LOW", "GROUPS"] + [
             "ADD%d" % i for i in range(len(self._values))
         ]
 
@@ -78,6 +83,8 @@ class Body:
         """The body for one row, inside of a loop."""
         lines = list(self._condition)
         rows = ["ADD(%s)" % self._key] + ["ADD%d(%s)" % (index, value) for index, value in enumerate(self._values)]
+        if self._deals:
+            rows = ["GROUPS[%s].append(%s)" % (self._key, self._dealt())]
         window = self._plan.window
         if window is None:
             return lines + self._lines + ["kept += 1"] + rows
@@ -100,6 +107,8 @@ class Body:
         """The body for so many rows without any field."""
         if self._condition:
             return ["for _ in range(%s):" % number] + ["    " + line for line in self.one()]
+        if self._deals:
+            return ["kept += %s" % number, "GROUPS[%s].extend([%s] * %s)" % (self._key, self._dealt(), number)]
         return ["kept += %s" % number] + [
             "%s.extend([%s] * %s)" % (into, value, number)
             for into, value in [("K", self._key)] + [("V[%d]" % i, value) for i, value in enumerate(self._values)]
@@ -285,9 +294,36 @@ class Body:
         self._lines += ["    %s = %s_kept[%s] = %s_of(%s)" % (made, made, of, made, ", ".join(raws))]
         return made
 
-    def _taken(self) -> List[str]:
-        taken = [each.value for each in self._plan.aggregates if each.value is not None]
-        return [self._value(value) for value in taken]
+    def _taken(self, value: Expression) -> str:
+        """What is kept for an aggregate: the bytes of an int, since a list of them is converted faster."""
+        self.makers.append(None)
+        if self._deals and value[0] == "field" and "v_" + self.variable(value[1]) not in self._made:
+            null = self._plan.format.field(value[1]).null
+            if self._types.get(value[1]) == "int" and self._sure(value[1]) and not _is_int(null):
+                self.makers[-1] = _ints(self._plan.format.convert(value[1]))
+                return self.variable(value[1])
+        return self._value(value)
+
+    def _dealt(self) -> str:
+        return self._values[0] if len(self._values) == 1 else "(%s)" % ", ".join(self._values)
+
+
+def _is_int(null: bytes) -> bool:
+    try:
+        int(null)
+    except ValueError:
+        return False
+    return True
+
+
+def _ints(convert: Callable[[Any], Any]) -> Values:
+    def ints(raws: List[Any]) -> List[Any]:
+        try:
+            return list(map(int, raws))
+        except ValueError:  # a null among them
+            return list(map(convert, raws))
+
+    return ints
 
 
 def prefixes(plan: Plan, where: Optional[Expression]) -> Dict[str, int]:

@@ -24,7 +24,7 @@ made of, and becomes a value once, when the groups are taken (`folding.Groups`).
 import re
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from provider.runner.bodies import Body, prefixes
+from provider.runner.bodies import Body, Values, prefixes
 from provider.runner.expressions import COMPARISONS, Expression, compared, encoded
 from provider.runner.formats.base import Bulk
 from provider.runner.formats.form import LINE
@@ -52,6 +52,7 @@ class Source(NamedTuple):
         keys: what makes a value of each part of a group's key, which is bytes where it is a field.
         literal: what candidates are found by.
         texts: rows are one captured text each.
+        values: what makes values of what is kept for each expression that aggregates take, where it is not one.
     """
 
     text: str
@@ -59,6 +60,7 @@ class Source(NamedTuple):
     keys: Tuple[Callable[[Any], Any], ...]
     literal: Optional[bytes]
     texts: bool
+    values: Tuple[Optional[Values], ...]
 
 
 def source(plan: Plan) -> Source:
@@ -82,7 +84,7 @@ def source(plan: Plan) -> Source:
     if literal:
         names["LITERAL"] = literal
     text = _module(plan, body, sorted(names), needed, uses_line, bulk, literal)
-    return Source(text, names, body.keys, literal, bool(bulk) and len(order) == 1)
+    return Source(text, names, body.keys, literal, bool(bulk) and len(order) == 1, tuple(body.makers))
 
 
 def _condition(plan: Plan) -> Optional[Expression]:
@@ -173,7 +175,8 @@ def _module(
     bulk: Optional[Bulk],
     literal: Optional[bytes],
 ) -> str:
-    lines = ["def feed(data, start, end):"] + (["    nonlocal dense"] if literal else [])
+    state = (["dense"] if literal else []) + (["waiting"] if plan.deals() else [])
+    lines = ["def feed(data, start, end):"] + ["    nonlocal " + name for name in state]
     # Counting by `count` takes six times as long, before Python 3.13. The edges are parts of lines, and short.
     lines += ["    number = len(data) - len(data.replace(b'\\n', b'')) - data.count(b'\\n', 0, start)"]
     lines += ["    number -= data.count(b'\\n', end)", "    odd = kept = 0"]
@@ -186,8 +189,11 @@ def _module(
     lines += ["    SEEN.lines += number", "    SEEN.odd += odd", "    SEEN.matched += kept"]
     if plan.window:
         lines += ["    CLOCK.top = top"]
-    lines += ["    if len(K) >= BATCH:", "        FLUSH()"]
-    lines = body.setup + (["dense = 0"] if literal else []) + lines + ["return feed"]
+    if plan.deals():
+        lines += ["    waiting += kept", "    if waiting >= BATCH:", "        waiting = 0", "        FLUSH()"]
+    else:
+        lines += ["    if len(K) >= BATCH:", "        FLUSH()"]
+    lines = body.setup + [name + " = 0" for name in state] + lines + ["return feed"]
     used = set(re.findall(r"\b[A-Z]\w*", "\n".join(lines)))
     taken = ["%s = env[%r]" % (name, name) for name in sorted(used.intersection(names + body.given))]
     return "\n".join(["def make(env):"] + _indented(taken + lines, 1)) + "\n"

@@ -3,7 +3,8 @@
 Knows plans and aggregates. Does not know files, cuts or frames. It travels: standard library only, Python 3.6.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -16,6 +17,8 @@ from provider.runner.windows import LOW, Taken, Windows, by_pane
 #: Lines that did not parse, kept to be shown.
 MOST_SAMPLES = 5
 _SAMPLE_BYTES = 500
+#: Rows that a group has on average, so that folding groups one by one costs less than folding all at once.
+_ROWS_A_GROUP = 64
 #: Lines from a block's end that are tried for a time: a record may have many, and only the first has it.
 _MOST_TRIED = 20
 _pane_of = itemgetter(0)
@@ -96,12 +99,14 @@ class Scan:
         self._plan = plan
         self._tag = tag
         self._aggregates = chosen([each.name for each in plan.aggregates]) if plan.aggregates else []
-        self._valued = [each.value is not None for each in plan.aggregates]
+        different, self._places = plan.taken()
         self._states: List[States] = [{} for _ in self._aggregates]
         self._counts: List[Counter[Any]] = [Counter() for _ in self._aggregates]
         self._emitted = 0
         self._keys: List[Any] = []
-        self._values: List[List[Any]] = [[] for each in self._valued if each]
+        self._values: List[List[Any]] = [[] for _ in different]
+        #: Rows by group, of a plan that deals them; otherwise they wait in `_keys` and `_values`.
+        self._groups: Dict[Any, List[Any]] = defaultdict(list)
         #: Of a plan with a window; whoever feeds tells it the source.
         self.windows: Optional[Windows] = Windows(plan.window) if plan.window else None
         self._in_panes: "Counter[float]" = Counter()
@@ -131,6 +136,7 @@ class Scan:
         space: Dict[str, Any] = {}
         exec(compile(self.source.text, "logreduce:plan", "exec"), space)
         env = dict(self.source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
+        env["GROUPS"] = self._groups
         if self.source.literal:
             from provider.runner.locate import finder
 
@@ -146,22 +152,39 @@ class Scan:
 
     def flush(self) -> None:
         """Folds the rows that wait. Without aggregates they wait for `rows`."""
+        if self._groups:
+            self._deal()
         keys = self._keys
         if not self._aggregates or not keys:
             return
         if self.windows is not None:
             self._in_panes.update(map(_pane_of, keys) if self._plan.keys else keys)
-        columns = iter(self._values)
-        for number, (aggregate, valued) in enumerate(zip(self._aggregates, self._valued)):
-            if aggregate.name == "count" and not valued:
-                self._counts[number].update(keys)
-                continue
-            values = next(columns) if valued else keys
-            self._fold(number, keys, values)
-        self._emitted += len(keys)
+        self._fold_all(keys, self._values)
         del keys[:]
         for each in self._values:
             del each[:]
+
+    def _deal(self) -> None:
+        """A group at a time, where they are few enough: nothing is hashed again, and no group sorted out."""
+        groups, makers = self._groups, self.source.values
+        rows = sum(map(len, groups.values()))
+        if len(groups) * _ROWS_A_GROUP > rows:
+            keys = list(chain.from_iterable(map(repeat, groups, map(len, groups.values()))))
+            dealt = [(keys, list(chain.from_iterable(groups.values())))]
+        else:
+            dealt = [([key] * len(values), values) for key, values in groups.items()]
+        groups.clear()
+        for keys, values in dealt:
+            columns: List[List[Any]] = list(map(list, zip(*values))) if len(makers) > 1 else [values]
+            self._fold_all(keys, [make(each) if make else each for make, each in zip(makers, columns)])
+
+    def _fold_all(self, keys: List[Any], columns: List[List[Any]]) -> None:
+        for number, (aggregate, place) in enumerate(zip(self._aggregates, self._places)):
+            if aggregate.name == "count" and place < 0:
+                self._counts[number].update(keys)
+            else:
+                self._fold(number, keys, columns[place] if place >= 0 else keys)
+        self._emitted += len(keys)
 
     def _fold(self, number: int, keys: List[Any], values: List[Any]) -> None:
         """Nulls are not folded, and keep their place in the order."""

@@ -15,6 +15,8 @@ from provider.runner.formats.form import Format, format_of
 VERSION = 1
 #: Far more than a person asks for at once, few enough that the source made of them stays small.
 MOST_COLUMNS = 64
+#: Aggregates whose states name the place of a value among all that there were.
+PLACED = frozenset(("first", "last", "sample", "collect"))
 #: Windows that one record may be in: each is held by itself at home.
 MOST_WINDOWS = 100
 
@@ -112,6 +114,25 @@ class Plan(NamedTuple):
         """What is computed of a record that is kept: keys, what aggregates take, columns."""
         taken = [each.value for each in self.aggregates if each.value is not None]
         return [each.value for each in self.keys] + taken + [each.value for each in self.columns]
+
+    def taken(self) -> "Tuple[List[Expression], List[int]]":
+        """The different expressions that aggregates take, and of each aggregate which one (-1: it counts records)."""
+        texts = []  # type: List[str]
+        different = []  # type: List[Expression]
+        places = []  # type: List[int]
+        for each in self.aggregates:
+            # By their texts, since 1 and True are equal.
+            text = repr(each.value)
+            if each.value is not None and text not in texts:
+                texts.append(text)
+                different.append(each.value)
+            places.append(-1 if each.value is None else texts.index(text))
+        return different, places
+
+    def deals(self) -> bool:
+        """Rows may be dealt to their groups at once: no state depends on the order of rows of different groups."""
+        placed = any(each.name.partition("(")[0] in PLACED for each in self.aggregates)
+        return bool(self.taken()[0]) and self.window is None and not placed
 
 
 _PARTS = frozenset(("version", "format", "paths", "where", "keys", "aggregates", "columns", "window", "since", "until"))

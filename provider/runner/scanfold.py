@@ -15,7 +15,7 @@ from provider.runner.aggregates.base import NOTHING, States
 from provider.runner.aggregates.names import chosen
 from provider.runner.folding import Scan
 from provider.runner.pack import PackError
-from provider.runner.plan import Plan
+from provider.runner.plan import PLACED, Plan
 from provider.runner.windows import Taken
 
 #: Groups that a fold may hold, and lines without an aggregate; then a cut is due.
@@ -24,8 +24,6 @@ MOST_ROWS = 1024
 #: Rows in which groups may grow (see `Aggregate.grows`) until then.
 _MOST_GROWN = 200000
 _PARTIALS_BYTES = 4 << 20
-#: Aggregates whose states name who emitted, and which of how many: no two jobs have the same.
-_PLACED = ("first", "last", "sample", "collect")
 
 
 class Teller(Combiner):
@@ -66,7 +64,8 @@ class Fold:
 
     def equals(self, other: "Fold") -> bool:
         """One of the two would do for both."""
-        placed = any(name.partition("(")[0] in _PLACED for name in self._names)
+        # These name who emitted, too: no two jobs have the same.
+        placed = any(name.partition("(")[0] in PLACED for name in self._names)
         return bool(self._names) and self._data == other._data and not placed
 
     def anew(self) -> None:
