@@ -322,6 +322,8 @@ class Follow(Source):
         self._told.gap(log.source, "truncated", None, None if copy.packed else max(0, log.seen - copy.size))
         for waiting in followed.waiting:
             self._close(followed, waiting)
+        # What of the log was taken since home was told counts with the next cut, and so must the way past it.
+        copy.touched = log.touched
         copy.dropped, log.dropped = log.dropped, 0
         self._close(followed, log)
         self._take(followed, chain)

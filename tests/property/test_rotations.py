@@ -306,6 +306,8 @@ def do(home: Home, log: Log, what: str, count: int) -> None:
         home.read(partly=count)
         home.cut()
         home.stop()
+    elif what == "copied and truncated at once":
+        log.copytruncate()
     else:
         if what in ("copytruncate", "truncate", "drop_oldest"):
             # What nobody has ever seen nobody can know to be lost. So something was, and something was not.
@@ -342,3 +344,11 @@ def test_no_rotation_loses_or_doubles_a_line(
 def test_what_is_lost_is_said(tmp_path: Path, ops: list[tuple[str, int]], dated: bool, block: int) -> None:
     """Truncated and deleted as well: no line twice, and none missing in silence."""
     play(tmp_path / "logs", ops, dated=dated, header=False, block=block).check()
+
+
+@pytest.mark.parametrize("back", ["break", "read"])
+def test_what_was_read_before_a_truncation_is_not_read_again_from_the_copy(tmp_path: Path, back: str) -> None:
+    """Taken, not cut yet, and the log is copied and truncated: the next cut has these lines and moves past them."""
+    before = [("write", 3), ("cut", 0), ("write", 4), ("read", 0)]
+    ops = [*before, ("copied and truncated at once", 0), ("cut", 0), (back, 0)]
+    play(tmp_path / "logs", ops, dated=False, header=False, block=1 << 17).check()
