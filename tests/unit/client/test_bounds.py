@@ -64,6 +64,7 @@ async def test_more_memory_than_allowed_ends_it(monkeypatch: pytest.MonkeyPatch)
     assert "of this machine's memory" in str(failures[0])
 
 
+@pytest.mark.linux  # the units of other systems are not these
 def test_memory_is_what_the_system_says() -> None:
     """In bytes, and what is taken is in it."""
     taken = bytearray(b"x" * (64 << 20))
