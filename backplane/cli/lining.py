@@ -55,6 +55,7 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
         since=args.since,
         until=args.until,
         rotated=bool(args.rotated),
+        parallel=args.parallel,
         every_s=args.every,
         limit=min(limits, default=None),
         limit_bytes=args.limit.bytes,

@@ -118,6 +118,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     from backplane.query.load import load
 
     windowing.of_file(args)
+    starting.of_file(args)
     with naming.own_prints():
         query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     if "-" in query.sources and not selection.local:

@@ -28,6 +28,8 @@ from provider.runner.plan import Plan, PlanError
 
 #: Why a plan goes on exactly after a break.
 REPLAYABLE: Final = "a plan reads the same of the same lines"
+#: The module that plans need alone that ask for more than one process.
+_RANGES: Final = "provider.runner.ranges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class PlanQuestion:
             that join later.
         notices: what the user should know.
         hold_s: how long windows wait for a provider that is not there.
+        parallel: how many processes may read a file at a time on each provider.
     """
 
     title: str
@@ -64,6 +67,7 @@ class PlanQuestion:
     hosts: Expression | None = None
     notices: tuple[str, ...] = ()
     hold_s: float = limits.WAIT_S
+    parallel: int = 1
 
     @property
     def endless(self) -> bool:
@@ -111,7 +115,10 @@ class PlanQuestion:
             "every_s": min(1.0, self.every_s / 2),
             "provider": {"name": ready.name, "labels": dict(ready.labels)},
             "positions": [[source, position] for source, position in positions],
-            "modules": travelling(tuple(each.name for each in self.parsed.aggregates), self.follow),
+            "parallel": self.parallel,
+            "modules": travelling(
+                tuple(each.name for each in self.parsed.aggregates), self.follow, parallel=self.parallel > 1
+            ),
         }
 
 
@@ -134,6 +141,7 @@ def plan_question(
     hosts: Expression | None = None,
     notices: Sequence[str] = (),
     hold_s: float = limits.WAIT_S,
+    parallel: int = 1,
 ) -> PlanQuestion:
     """The question of a plan's data.
 
@@ -173,11 +181,14 @@ def plan_question(
         hosts=hosts,
         notices=tuple(notices),
         hold_s=hold_s,
+        parallel=parallel,
     )
 
 
 @functools.lru_cache(maxsize=16)
-def travelling(aggregates: tuple[str, ...], follow: bool = False) -> bytes:
+def travelling(aggregates: tuple[str, ...], follow: bool = False, parallel: bool = False) -> bytes:
     """The runner's modules that a plan with these aggregates needs, as a start of body ``plan`` holds them."""
     wanted = {**ship.plan_modules(), **modules((), (), combine=aggregates), **(following() if follow else {})}
+    if not parallel:
+        del wanted[_RANGES]
     return zlib.compress(codec.pack(wanted), 9)

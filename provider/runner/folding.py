@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from provider.runner.aggregates import chosen
 from provider.runner.aggregates.base import States
 from provider.runner.compile import Source, source
+from provider.runner.pack import packb, unpackb
 from provider.runner.plan import Plan
 from provider.runner.windows import LOW, Taken, Windows, by_pane
 
@@ -218,6 +219,32 @@ class Scan:
         for each in self._states + self._counts:
             each.clear()
         return taken
+
+    def parcel(self) -> List[Any]:
+        """What was folded and seen, as `marshal` takes it, for `join` of another scan of this plan; and begin anew."""
+        self.flush()
+        seen = self.seen
+        parcel = [seen.lines, seen.matched, seen.odd, list(seen.samples), list(map(dict, self._counts))]
+        for aggregate, states in zip(self._aggregates, self._states):
+            parcel.append([list(states), packb(aggregate.dumps(list(states.values())))])
+        for each in self._states + self._counts:
+            each.clear()
+        seen.lines = seen.matched = seen.odd = 0
+        del seen.samples[:]
+        return parcel
+
+    def join(self, parcel: List[Any]) -> None:
+        """Adds what another scan of this plan folded, in another process. There is no window."""
+        lines, matched, odd, samples, counts = parcel[:5]
+        self.seen.lines += lines
+        self.seen.matched += matched
+        self.seen.odd += odd
+        for line in samples:
+            self.seen.sample(line)
+        for mine, other in zip(self._counts, counts):
+            mine.update(other)
+        for aggregate, states, (keys, dumped) in zip(self._aggregates, self._states, parcel[5:]):
+            aggregate.absorb(states, zip(keys, map(aggregate.load, unpackb(dumped))))
 
     def taken(self) -> List[Taken]:
         """The same by window; of a plan without, all of it is of none."""

@@ -84,6 +84,7 @@ class Reader:
             wanted.scope._replace(resumed=False),
             _start_of(job),
             wanted.header,
+            job.number if wanted.parallel > 1 else 0,
         )
         self._header = wanted.header
         #: Files whose first line has been seen to.
@@ -302,6 +303,12 @@ def _source(job: ScanJob, told: Any) -> Source:
         from provider.runner.follow import Follow
 
         return Follow(wanted.sources, dict(job.at), _no_items, told, False, scope)
+    if wanted.parallel > 1:
+        from provider.runner.ranges import Ranges, possible
+
+        if possible(wanted.plan):
+            files = find(wanted.sources, False, job.at)
+            return Ranges(files, dict(job.at), _no_items, told, scope, job, wanted.parallel)
     from provider.runner.finish import Finish
 
     return Finish(find(wanted.sources, False, job.at), dict(job.at), _no_items, told, scope)

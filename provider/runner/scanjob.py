@@ -24,6 +24,8 @@ from provider.runner.sources import Scope, Told
 
 #: Bytes of cuts that may wait for a job's pipe; then it stops reading. What is folded meanwhile is bounded by its fold.
 MOST_PENDING = 32 << 20
+#: More processes than that are of no use to anybody.
+MOST_PARALLEL = 64
 _BEAT_S = 1.0
 _NOT_FILES = ("-", "tick:", "cmd:", "journald:")
 
@@ -42,6 +44,8 @@ class Wanted(NamedTuple):
     name: str
     positions: Dict[str, bytes]
     scope: Scope
+    #: Processes that may read a file at a time.
+    parallel: int
 
 
 def parse(payload: bytes) -> Wanted:
@@ -77,6 +81,7 @@ def parse(payload: bytes) -> Wanted:
                 bool(fields.get("rotated")),
                 bool(fields.get("resumed")),
             ),
+            parallel=min(MOST_PARALLEL, int(fields.get("parallel") or 1)),
         )
     except PlanError as exc:
         raise Failure(Fault("usage", str(exc)))

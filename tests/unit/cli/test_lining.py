@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from backplane.cli import lining, run
 from backplane.cli.main import main
 from backplane.client.planned import PlanQuestion
 from backplane.client.spec import Ready
+from backplane.wire import codec
 from backplane.wire.errors import UsageError
 from provider.runner.plan import Plan
 
@@ -54,6 +56,15 @@ def test_the_smaller_limit_counts() -> None:
     assert _question("raw f | limit 5", "--limit", "3").limit_rows == 3
     assert _question("raw f | x").limit_rows is None
     assert _question("raw f | x").streams
+
+
+def test_several_processes_travel_with_those_that_asked() -> None:
+    """`--parallel` goes to the provider, and with it what only such a question needs."""
+    ready = Ready("local")
+    one, two = (_question("raw f | count", *more).body(ready, ()) for more in ((), ("--parallel", "2")))
+    assert (one["parallel"], two["parallel"]) == (1, 2)
+    names = [set(codec.unpack(zlib.decompress(body["modules"]))) for body in (one, two)]
+    assert names[1] - names[0] == {"provider.runner.ranges"}
 
 
 @pytest.mark.parametrize(

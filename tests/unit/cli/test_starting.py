@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from backplane.cli.starting import check, moment
+from backplane.cli.starting import MOST_PROCESSES, check, moment, of_file, processes
 from backplane.wire.errors import UsageError
+from provider.runner.scanjob import MOST_PARALLEL
 
 
 def test_a_duration_is_so_long_ago() -> None:
@@ -40,4 +41,22 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 def test_what_cannot_be_meant_is_refused(since: float | None, until: float, follow: bool) -> None:
     """An end and going on, and an end before the beginning."""
     with pytest.raises(UsageError):
-        check(argparse.Namespace(since=since, until=until, follow=follow))
+        check(argparse.Namespace(since=since, until=until, follow=follow, parallel=1))
+
+
+def test_several_processes_read_what_is_there() -> None:
+    """A number of them is one that a provider would do, and what grows is read by one."""
+    assert processes("64") == MOST_PROCESSES == MOST_PARALLEL
+    for text in ("0", "65", "-1", "two", "1.5", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="1 to 64"):
+            processes(text)
+    check(argparse.Namespace(since=None, until=None, follow=False, parallel=2))
+    with pytest.raises(UsageError, match="--parallel"):
+        check(argparse.Namespace(since=None, until=None, follow=True, parallel=2))
+
+
+def test_a_script_has_one_process() -> None:
+    """It may remember what it read; unless told otherwise it has one."""
+    of_file(argparse.Namespace(parallel=1))
+    with pytest.raises(UsageError, match="of one line"):
+        of_file(argparse.Namespace(parallel=2))
