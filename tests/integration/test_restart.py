@@ -6,6 +6,7 @@ What goes on where it was is shown in `test_resume`; here are maps without a pos
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from backplane.wire import codec, limits
 from backplane.wire.errors import NoCoordinator
 from backplane.wire.messages import Fault, Hello
 from backplane.wire.zmq import Dealer
+from tests.integration.coordinator_rig import eventually
 from tests.integration.daemon_rig import Daemon, daemon
 from tests.integration.test_daemon import COUNTS, ENDLESS, first, last, nearby, question
 
@@ -62,6 +64,11 @@ async def back(run: Run) -> None:
             if all(row.state == "running" and row.away_s > 0 for row in rows):
                 return
     raise AssertionError("it ended before they were back")
+
+
+def heard(said: list[str], count: int) -> bool:
+    """So many sentences have been said."""
+    return len(said) == count
 
 
 async def again(made: Daemon) -> None:
@@ -144,9 +151,11 @@ reduce = "sum"
     said: list[str] = []
     async with open_session(made.place, said.append) as session:
         run = session.ask(asked, nearby(2), {}, Options(every_s=0.1, wait_s=60))
-        for _ in range(2):
+        for breaks in (1, 2):
             await until(run, {"running": 2})
             await again(made)
+            # Until the client has noticed, what it says of those that run is of before.
+            await eventually(functools.partial(heard, said, breaks), 60)
         answer = await last(run)
     assert answer.rows == (("w0", 1334), ("w1", 1334), ("w2", 1332))
     assert (answer.complete, answer.inexact, answer.exit_status) == (True, (), 0)
