@@ -1,8 +1,10 @@
 """One plan over one file by the runner's compiler alone: no job, no cut, no wire.
 
-``python scan_plan.py FILE NAME`` prints rows of a key and its results, sorted. Any Python of a provider runs it.
+``python scan_plan.py FILE NAME [PROCESSES]`` prints rows of a key and its results, sorted. With more than one
+process each reads its part of the file. Any Python of a provider runs it.
 """
 
+import marshal
 import os
 import sys
 
@@ -12,8 +14,8 @@ from provider.runner.aggregates import chosen
 from provider.runner.folding import Scan
 from provider.runner.plan import Plan
 
-#: Small enough for the nearest caches, large enough that a block costs little beside its lines.
-BLOCK = 1 << 16
+#: As `provider.runner.files` reads.
+BLOCK = 1 << 17
 PREFIX = ["call", "prefix", ["field", "path"], ["value", 1]]
 COUNT = [["count", None]]
 QUESTIONS = {
@@ -38,29 +40,70 @@ COMBINED = {
 
 
 def main() -> None:
-    path, name = sys.argv[1:]
+    path, name = sys.argv[1:3]
+    parts = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     plan = Plan.of(dict(QUESTIONS[name], version=1, format=REGEX if name == "captures" else COMBINED))
-    scan = Scan(plan)
-    feed = scan.feed
-    carry = b""
-    with open(path, "rb", 0) as file:
-        while True:
-            data = file.read(BLOCK)
-            if not data:
-                break
-            first, last = data.find(b"\n") + 1, data.rfind(b"\n") + 1
-            if not first:
-                carry += data
-                continue
-            edge = carry + data[:first]
-            feed(edge, 0, len(edge))
-            if first < last:
-                feed(data, first, last)
-            carry = data[last:]
     aggregate = chosen([plan.aggregates[0].name])[0]
-    for key, state in sorted(scan.take()[0].items()):
+    # As a worker tells it: what follows a newline begins in the part that the newline is not in.
+    cuts = [os.path.getsize(path) * part // parts for part in range(parts + 1)]
+    workers = [_forked(plan, path, cuts[part], cuts[part + 1]) for part in range(1, parts)]
+    states = _scanned(plan, path, cuts[0], cuts[1])
+    for pid, fd in workers:
+        with os.fdopen(fd, "rb") as pipe:
+            aggregate.absorb(states, marshal.load(pipe).items())
+        if os.waitpid(pid, 0)[1]:
+            raise SystemExit("a worker failed")
+    for key, state in sorted(states.items()):
         shown = list(key) if isinstance(key, tuple) else [key]
         print(*(shown + list(aggregate.results(state))))
+    if not plan.keys and not states:
+        print(0)
+
+
+def _forked(plan, path, start, end):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return pid, reading
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        marshal.dump(_scanned(plan, path, start, end), pipe)
+    os._exit(0)
+
+
+def _scanned(plan, path, start, end):
+    """The groups of the lines that begin in a part of a file."""
+    scan = Scan(plan)
+    feed = scan.feed
+    with open(path, "rb", 0) as file:
+        carry = b""
+        if start:
+            file.seek(start - 1)
+            carry = _from_newline(file)
+        left = end - file.tell() + len(carry)
+        while left > 0:
+            data = carry + file.read(BLOCK)
+            last = data.rfind(b"\n") + 1
+            if last > left:
+                # The line that begins before the end of the part is the last one.
+                last = data.find(b"\n", left - 1) + 1
+            if last:
+                feed(data, 0, last)
+            elif len(data) == len(carry):
+                break
+            carry = data[last:]
+            left -= last
+    return dict(scan.take()[0])
+
+
+def _from_newline(file):
+    """What was read behind the first newline from here on."""
+    while True:
+        data = file.read(BLOCK)
+        at = data.find(b"\n") + 1
+        if at or not data:
+            return data[at:]
 
 
 if __name__ == "__main__":
