@@ -158,6 +158,9 @@ async def test_who_runs_the_filter_may_go_and_the_next_one_runs_it(tmp_path: Pat
             runs.append(session.ask(asked, nearby(1), {}, Options(every_s=0.05)))
             await _filtering(runs[-1])
             await eventually(lambda count=count: coordinator.statistics()["waiting"] == count)  # type: ignore[misc]
+        async with asyncio.timeout(30):
+            while not await asyncio.to_thread(ran, tmp_path):  # released sooner, its filter would never have run
+                await asyncio.sleep(0.02)
         await session.release(runs[0])
         await eventually(lambda: coordinator.statistics()["waiting"] == 1)
         await touch(tmp_path / "go")
