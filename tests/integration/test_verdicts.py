@@ -159,7 +159,8 @@ async def test_who_runs_the_filter_may_go_and_the_next_one_runs_it(tmp_path: Pat
             await _filtering(runs[-1])
             await eventually(lambda count=count: coordinator.statistics()["waiting"] == count)  # type: ignore[misc]
         async with asyncio.timeout(30):
-            while not await asyncio.to_thread(ran, tmp_path):  # released sooner, its filter would never have run
+            # Released sooner, its filter would never have run.
+            while not await asyncio.to_thread(ran, tmp_path):  # noqa: ASYNC110 - it is a file
                 await asyncio.sleep(0.02)
         await session.release(runs[0])
         await eventually(lambda: coordinator.statistics()["waiting"] == 1)
