@@ -52,7 +52,17 @@ VERBS: dict[str, Verb] = {
         asks=True,
         begins=True,
     ),
-    "sql": Verb("ask in SQL"),
+    "sql": Verb(
+        "ask in SQL",
+        "backplane.cli.sql",
+        (
+            "logreduce sql \"SELECT status, count(*) FROM 'nginx:access.log' GROUP BY status\"",
+            "logreduce sql \"SELECT path, p99(bytes) FROM nginx WHERE host.role = 'web' GROUP BY path\" -a",
+            "logreduce sql --explain \"SELECT count(*) FROM nginx\" -w 'web[01-20]'",
+        ),
+        asks=True,
+        begins=True,
+    ),
     "explain": Verb(
         "show what would run where, before it runs",
         "backplane.cli.explain",

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,8 +34,17 @@ def add_query(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
 
 
+def is_sql(query: str) -> bool:
+    """A QUERY that begins with SELECT is one.
+
+    >>> is_sql("SELECT count(*) FROM nginx"), is_sql("select.py")
+    (True, False)
+    """
+    return re.match(r"[\s(]*select[\s*('\"]", query, re.IGNORECASE) is not None
+
+
 def is_one_line(query: str) -> bool:
-    """A QUERY with white space or a ``|`` is one, unless a file has that name."""
+    """A QUERY with white space or a ``|`` is one, unless a file has that name. So is SQL, which means the same."""
     return not os.path.exists(query) and ("|" in query or any(map(str.isspace, query)))
 
 

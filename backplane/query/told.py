@@ -38,6 +38,8 @@ def _written(part: Expression) -> tuple[str, int]:
         return _value(part[1]), _WHOLE
     if kind == "field":
         return _field(part[1]), _WHOLE
+    if kind == "if":
+        return f"if({', '.join(map(written, part[1:]))})", _WHOLE
     if kind == "call":
         return f"{part[1]}({', '.join(map(written, part[2:]))})", _WHOLE
     if kind in ("and", "or"):
@@ -132,6 +134,8 @@ def _step(kind: str, *what: Any) -> str:
         return f"sorts by {', '.join(_sorted(what[0]))}"
     if kind == "columns":
         return f"shows {_named(what[0])}"
+    if kind == "default":
+        return "gives one row where there is none"
     return f"takes the {'first' if kind == 'limit' else 'last'} {what[0]}"
 
 

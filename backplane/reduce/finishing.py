@@ -7,6 +7,7 @@ Knows rows, and expressions over them. Pure. Steps are
     ("sort", ((expression, descending), ...))   nulls last, otherwise as they were
     ("limit", n)  ("tail", n)                   the first, the last so many
     ("columns", ((name, expression), ...))      these and no others, but for the window and the host
+    ("default", values)                         the one row that there is where nothing was folded
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 from backplane.reduce.rows import Rows
 from provider.runner.aggregates.order import order
-from provider.runner.expressions import Expression, evaluate
+from provider.runner.expressions import Expression, evaluate, fields
 
 Step = tuple[Any, ...]
 #: Columns that stand before the keys where there are windows, or where rows are split by host.
@@ -58,8 +59,12 @@ class Finishing:
         """What is not exact, by the names that columns have now."""
         said = dict(rows.errors)
         folded = rows.columns[len(rows.columns) - len(self.values) :]
-        renamed = zip(self.values, folded, strict=False)
-        return tuple((name, said[old]) for name, old in renamed if old in said and name in names)
+        inexact = {name: said[old] for name, old in zip(self.values, folded, strict=False) if old in said}
+        for step in self.steps:
+            computed = step[1] if step[0] == "columns" else [step[1:]] if step[0] == "let" else []
+            found = {name: inexact[read] for name, value in computed for read in fields(value) if read in inexact}
+            inexact = found if step[0] == "columns" else {**inexact, **found}
+        return tuple((name, text) for name, text in inexact.items() if name in names)
 
 
 def _record(names: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
@@ -111,6 +116,12 @@ def _columns(table: _Table, step: Step, leading: int) -> _Table:
     return [*(names[at] for at in kept), *(name for name, _ in wanted)], picked
 
 
+def _default(table: _Table, step: Step, leading: int) -> _Table:
+    names, rows = table
+    # Of windows, and of each host, there is none.
+    return names, rows if rows or leading else [tuple(step[0])]
+
+
 _STEPS: Final[dict[str, Callable[[_Table, Step, int], _Table]]] = {
     "where": _where,
     "let": _let,
@@ -118,4 +129,5 @@ _STEPS: Final[dict[str, Callable[[_Table, Step, int], _Table]]] = {
     "limit": _limit,
     "tail": _tail,
     "columns": _columns,
+    "default": _default,
 }

@@ -186,6 +186,9 @@ class Body:
             return "(%s is None)" % self._value(part[1])
         if kind == "call":
             return "E_call(%s)" % ", ".join([repr(part[1])] + [self._value(each) for each in part[2:]])
+        if kind == "if":
+            then, other = self._value(part[2]), self._value(part[3])
+            return "(%s if %s else %s)" % (then, self._truth(part[1], True), other)
         if kind == "in":
             return "E_member(%s, %s)" % (self._value(part[1]), self._constant(part[2]))
         if kind in TEXTUAL:

@@ -10,6 +10,7 @@ An expression is a list that msgpack can say:
     ["=", a, b]  and  !=  <  <=  >  >=            ["in", e, [v, ...]]
     ["contains", e, text]  and  starts  ends  matches (a regular expression, found anywhere)
     ["+", a, b]  and  -  *  /  %                  ["call", name, e, ...]
+    ["if", condition, a, b]  (b where the condition is false or unknown)
 
 Types are int, float, string, time (seconds since the epoch), duration (seconds), size (bytes), bool, and any (what JSON
 holds). Null is unknown, as in SQL: what is computed from it is null, and a condition that is not true keeps no record.
@@ -278,6 +279,8 @@ def evaluate(expression: Expression, record: Record) -> Any:
         return evaluate(expression[1], record) is None
     if kind == "call":
         return call(expression[1], *[evaluate(each, record) for each in expression[2:]])
+    if kind == "if":
+        return evaluate(expression[2 if evaluate(expression[1], record) is True else 3], record)
     value = evaluate(expression[1], record)
     if kind == "in":
         return member(value, expression[2])
@@ -333,9 +336,21 @@ def kind_of(expression: Any, types: Dict[str, str], deep: int = 0) -> str:
         return "bool"
     if kind == "call" and parts and parts[0] in FUNCTIONS:
         return _kind_of_call(parts[0], parts[1:], types, deep)
+    if kind == "if" and len(parts) == 3:
+        _need("bool", kind_of(parts[0], types, deep + 1), kind, parts[0])
+        return _either([kind_of(each, types, deep + 1) for each in parts[1:]], parts[2])
     if len(parts) == 2:
         return _kind_of_two(kind, parts[0], parts[1], types, deep)
     raise ExpressionError("%.60r is no expression" % (expression,))
+
+
+def _either(kinds: List[str], shown: Any) -> str:
+    one, other = kinds
+    if "any" in kinds or one == other:
+        return one if one == other else "any"
+    if one in NUMERIC and other in NUMERIC:
+        return "float"
+    raise ExpressionError("if gives values of one type, and %s is of type %s, not %s" % (said(shown), other, one))
 
 
 def _kind_of_value(value: Any) -> str:

@@ -140,16 +140,13 @@ class Meaning:
             raise Mistake(str(exc), node.start, node.end) from None
 
     def _part(self, node: Node, who: str) -> Any:
+        """A condition that stands in another expression."""
         made = self._of(node)
         if made.kind not in ("bool", "any"):
             hint = "; of several values write `in (...)`" if who == "or" and node.kind == "value" else _compare(node)
-            raise Mistake(
-                f"`{who}` joins conditions, and {self.said(node)} is {_WHAT[made.kind]}{hint}"
-                if who != "not"
-                else f"after `not` comes a condition, and {self.said(node)} is {_WHAT[made.kind]}{hint}",
-                node.start,
-                node.end,
-            )
+            said = {"not": "after `not` comes a condition", "if": "`if` takes a condition first"}
+            what = said.get(who, f"`{who}` joins conditions")
+            raise Mistake(f"{what}, and {self.said(node)} is {_WHAT[made.kind]}{hint}", node.start, node.end)
         return made.expression
 
     # --- comparisons
@@ -173,16 +170,13 @@ class Meaning:
         return made
 
     def _instant(self, text: str, theirs: Node) -> float:
-        at = _read_iso(text.encode("utf-8", "surrogateescape"))
+        at = instant(text)
         if at is None:
-            try:
-                at = datetime.fromisoformat(text).timestamp()
-            except (ValueError, OverflowError, OSError):
-                raise Mistake(
-                    f"{self.said(theirs)} is a time, and {text[:40]!r} is not one: write '2026-11-20T09:00:00Z'",
-                    theirs.start,
-                    theirs.end,
-                ) from None
+            raise Mistake(
+                f"{self.said(theirs)} is a time, and {text[:40]!r} is not one: write '2026-11-20T09:00:00Z'",
+                theirs.start,
+                theirs.end,
+            )
         return at
 
     def _comparable(self, left: Lowered, right: Lowered, node: Node, other: Node) -> None:
@@ -233,6 +227,8 @@ class Meaning:
     def _call(self, node: Node) -> Lowered:
         said = str(node.value)
         name = _ALIASES.get(said.lower(), said.lower())
+        if name == "if":
+            return self._either(node)
         if name not in FUNCTIONS:
             if is_aggregate(said):
                 raise Mistake(
@@ -249,6 +245,17 @@ class Meaning:
             for want, part in zip(function.takes, node.parts, strict=False)
         ]
         return self._typed(["call", name, *parts], node)
+
+    def _either(self, node: Node) -> Lowered:
+        if len(node.parts) != 3:
+            raise Mistake(
+                f"if takes a condition, what it is then, and what else, and got {len(node.parts)} values",
+                node.start,
+                node.end,
+            )
+        condition = self._part(node.parts[0], "if")
+        then, other = (self._of(part) for part in node.parts[1:])
+        return self._typed(["if", condition, then.expression, other.expression], node)
 
     def _counted(self, said: str, function: Function, node: Node) -> None:
         most = len(function.takes)
@@ -283,6 +290,17 @@ class Meaning:
             return Lowered(expression, kind_of(expression, types))
         except ExpressionError as exc:
             raise Mistake(str(exc), node.start, node.end) from None
+
+
+def instant(text: str) -> float | None:
+    """The time that a text says, in seconds since the epoch; None: it says none."""
+    at: float | None = _read_iso(text.encode("utf-8", "surrogateescape"))
+    if at is None:
+        try:
+            at = datetime.fromisoformat(text).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return None
+    return at
 
 
 def _as_number(made: Lowered) -> Lowered:
