@@ -66,11 +66,24 @@ class Listing:
                 return matches
         raise UsageError(f"no query {which!r} runs here (`logreduce ps` lists them)")
 
+    def _told(self, client: Client, which: str) -> str:
+        """The id of the story that is meant by an id, its beginning, or the title of a query that runs."""
+        titles = [query.query for query in self._queries.values() if query.title == which]
+        for ids in (titles, self._stories.beginning(which)):
+            # Others' ids are not told of.
+            own = [each for each in ids if (story := self._stories.get(each)) and _may(client, story.key)]
+            if len(own) > 1:
+                raise UsageError(f"{which!r} is {len(own)} queries: {', '.join(own[:5])}")
+            if own:
+                return own[0]
+        return which
+
     async def _story(self, client: Client, said: object) -> list[dict[str, Any]]:
         query, provider = _texts(said, "query", "provider")
+        query = self._told(client, query)
         story = self._stories.get(query)
         if story is None:
-            raise UsageError(f"no story of a query {query!r} is kept here")
+            raise UsageError(f"no story of a query {query!r} is kept here (`logreduce ps` lists those that run)")
         if not _may(client, story.key):
             raise UsageError(f"the story of {query} is its own user's to read")
         lines = story.of(provider)

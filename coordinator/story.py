@@ -59,6 +59,12 @@ class Stories:
         """The story of a query by its id."""
         return self._stories.get(query)
 
+    def beginning(self, text: str) -> list[str]:
+        """The ids that begin so; of nothing, none. An id itself means no other."""
+        return (
+            [text] if text in self._stories else [query for query in self._stories if text and query.startswith(text)]
+        )
+
     def _make_room(self) -> None:
         count = sum(story.count for story in self._stories.values())
         for name in sorted(self._stories, key=lambda name: not self._stories[name].over):

@@ -77,6 +77,6 @@ def of_file(args: argparse.Namespace) -> None:
     for name in ("window", "lateness"):
         if getattr(args, name) is not None:
             raise UsageError(
-                f"--{name} goes by the time in each line, which a script does not tell: ask in one line, as in\n"
-                "  logreduce run 'nginx access.log | count by status' --window 1m"
+                f"--{name} goes by the time in each line, which a script does not tell: ask in one line, as in "
+                "logreduce run 'nginx access.log | count by status' --window 1m"
             )

@@ -95,6 +95,8 @@ def _named(value: ast.expr, line: int, problems: Problems, folder: Path) -> Redu
 def _unknown(name: str, exc: AggregateError) -> str:
     if "/" in name:
         return f"`reduce`: an executable ({name!r}) stands alone and not in a list"
+    if "," in name.partition("(")[0]:
+        return f"`reduce`: several aggregates are a list: {[part.strip() for part in name.split(',')]}"
     kind = name.partition("(")[0].strip()
     near = "" if kind in AGGREGATES else did_you_mean(kind, AGGREGATES)
     return f"`reduce`: there is no aggregate {name!r}{near}" if near else f"`reduce`: {exc}"

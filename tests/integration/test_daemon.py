@@ -200,6 +200,10 @@ async def test_queries_are_listed_told_and_ended(made: Daemon) -> None:
         story = await own.request("story", {"query": run.query_id, "provider": "p00"})
         assert [line["event"] for line in story][:2] == ["state", "trying"]
         assert [line["state"] for line in story if line["event"] == "state"][-1] == "running"
+        for short in (run.query_id[:6], told["title"]):
+            assert (await own.request("story", {"query": short, "provider": "p00"}))[: len(story)] == story
+            with pytest.raises(UsageError, match="no story of a query"):
+                await other.request("story", {"query": short, "provider": "p00"})
         assert await own.request("cancel", {"query": run.query_id[:6], "mode": "drain"}) == [run.query_id]
         assert set((await last(run)).coverage.states) == {"running"}
         assert any("cancelled it" in each for each in said)

@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Keep the table of providers: add NAMES, ls and rm and check what is selected, import SOURCE (an inventory)."
     )
     parser.add_argument("action", metavar="ACTION", choices=ACTIONS, help="add, ls, rm, import or check")
-    parser.add_argument("names", metavar="NAMES", nargs="*", help="web[01-20],db1; for import what -i takes")
+    parser.add_argument(
+        "names", metavar="NAMES", nargs="*", default=[], help="web[01-20],db1; for import what -i takes"
+    )
     some = parser.add_argument_group("which of the table (ls, rm, check)")
     for flag, name, metavar, what in (
         ("-w", "--where", "NODES", "names, also web*; the same as NAMES"),

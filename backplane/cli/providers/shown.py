@@ -56,7 +56,7 @@ def change(told: Mapping[str, Any]) -> None:
 
 
 def _print(folded: Mapping[str, list[str]]) -> None:
-    lines = [(_names(names), text) for text, names in sorted(folded.items(), key=lambda item: item[1])]
+    lines = [(_names(names), text.strip()) for text, names in sorted(folded.items(), key=lambda item: item[1])]
     width = min(40, max((len(names) for names, _ in lines), default=0))
     for names, text in lines:
         print(harmless(f"{names:<{width}}  {text}".rstrip()))

@@ -22,6 +22,17 @@ def test_lines_keep_their_order_and_the_newest_count() -> None:
     assert story.count == 41
 
 
+def test_a_story_is_found_by_the_beginning_of_its_id() -> None:
+    """One whose id begins another's is meant itself, and nothing means nothing."""
+    kept = Stories()
+    for query in ("ab", "abc", "bcd"):
+        kept.begin(query, None)
+    assert kept.beginning("ab") == ["ab"]
+    assert kept.beginning("b") == ["bcd"]
+    assert kept.beginning("a") == ["ab", "abc"]
+    assert kept.beginning("") == kept.beginning("x") == []
+
+
 def test_stories_that_are_over_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of running queries stay as long as there is room."""
     monkeypatch.setattr(stories, "MOST_LINES", 30)

@@ -128,9 +128,8 @@ WRONG = {
     "aggregate unknown": Wrong(
         GOOD + 'reduce = "cuont"\n', 5, ("there is no aggregate 'cuont'", "did you mean 'count'?")
     ),
-    "aggregate strange": Wrong(
-        GOOD + 'reduce = "zzz"\n', 5, ("there is no aggregate 'zzz'", "there are count, sum")
-    ),
+    "aggregate strange": Wrong(GOOD + 'reduce = "zzz"\n', 5, ("there is no aggregate 'zzz'", "there are count, sum")),
+    "aggregates in one text": Wrong(GOOD + 'reduce = "count, sum"\n', 5, ("are a list: ['count', 'sum']",)),
     "aggregate argument": Wrong(GOOD + 'reduce = ["count", "top(0)"]\n', 5, ("top takes how many, from 1 to 1000",)),
     "aggregate near": Wrong(GOOD + 'reduce = "quantile(0.5)"\n', 5, ("did you mean 'quantiles'?",)),
     "aggregate columns": Wrong(GOOD + 'reduce = ["p50", "quantiles(0.5, 0.9)"]\n', 5, ("names p50 twice",)),
