@@ -121,6 +121,13 @@ def main(argv: list[str]) -> int:
     except LogReduceError as exc:
         _say(str(exc), keep="\n" if exc.points else "")
         return exc.exit_status
+    except ModuleNotFoundError as exc:
+        # A checkout that was brought up to date may want a package that its environment does not have yet.
+        missing = (exc.name or "").partition(".")[0]
+        if missing in ("", "backplane", "coordinator", "provider"):
+            raise
+        _say(f"the package {missing} is not in this environment: `make setup` brings a checkout's up to date")
+        return 1
     except BrokenPipeError:
         # Whoever read our output has seen enough: of a page that is no failure, but an answer that was cancelled for it
         # is partial. Python would complain again when it flushes stdout at exit.

@@ -196,4 +196,8 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         await session.release(run)
         if named:
             await named.over(run)
+            if named.stopped:
+                show.say(
+                    f"{named.name} has stopped: this command or `logreduce attach {named.name}` goes on with it"
+                )
     return show.status

@@ -159,6 +159,8 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(log: Path) -> None:
         assert any(snapshot["rows"] for snapshot in snapshots(running))
         running.send_signal(signal.SIGINT)
         assert running.wait(60) == 0
+        assert running.stderr is not None
+        assert "`logreduce attach live` goes on with it" in running.stderr.read()
     assert listed()["live"]["status"] == "stopped"
     append(log, "b\n")
     with started(*command) as running:

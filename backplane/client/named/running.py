@@ -78,6 +78,16 @@ class Running:
 
         return stop
 
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._directory.name
+
+    @property
+    def stopped(self) -> bool:
+        """It was interrupted: it can go on where it was."""
+        return self._stopped
+
     async def saw(self, snapshot: Snapshot) -> None:
         """The run's own snapshots pass by here."""
         if snapshot.final and self._hub is not None:

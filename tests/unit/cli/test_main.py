@@ -66,6 +66,24 @@ def test_wrong_usage_is_one_sentence(argv: list[str], says: str, capsys: pytest.
     assert err.startswith("logreduce: ") and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("missing", ["some.thing", "backplane.gone"])
+def test_a_package_that_is_missing(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sentence says how it comes; that a module of our own is missing is a mistake of ours, and looks like one."""
+
+    def fails(args: object) -> int:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("backplane.cli.version.run", fails)
+    if missing == "backplane.gone":
+        with pytest.raises(ModuleNotFoundError):
+            main(["version"])
+    else:
+        assert main(["version"]) == 1
+        assert "package some is not in this environment: `make setup`" in capsys.readouterr().err
+
+
 def test_files_may_stand_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """FILES after the options are FILES all the same: that is where people put them."""
     query = tmp_path / "q.py"
