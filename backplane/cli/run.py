@@ -197,7 +197,5 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         if named:
             await named.over(run)
             if named.stopped:
-                show.say(
-                    f"{named.name} has stopped: this command or `logreduce attach {named.name}` goes on with it"
-                )
+                show.say(f"{named.name} has stopped: this command or `logreduce attach {named.name}` goes on with it")
     return show.status
