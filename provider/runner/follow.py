@@ -205,8 +205,13 @@ class Follow(Source):
         nap_s = self._nap_s
         if not self._ready:
             nap_s = _NAP_WOKEN_S if self._watch.wakes() else _NAP_MOST_S
-        self._watch.wait(min(nap_s, max(0.0, self._sweep_at - time.monotonic())))
+        self._watch.wait(min(nap_s, self.rest_s()))
         self._nap_s = min(_NAP_MOST_S, self._nap_s * 1.5)
+
+    def rest_s(self) -> float:
+        """How long nobody need look, if no change is told of."""
+        sweep_s = max(0.0, self._sweep_at - time.monotonic())
+        return min(_NAP_MOST_S, sweep_s) if self._ready else sweep_s
 
     def _step(self, followed: Followed, now: float) -> "Iterator[Block]":
         """Up to a block of one source, so that a busy one does not starve the others."""

@@ -25,6 +25,9 @@ from provider.runner.sources import find
 #: How long a record of several lines may be silent before it is taken to be whole, and how large it may be.
 RECORD_S = 0.5
 RECORD_BYTES = 1 << 20
+#: How long to wait for more where a change is told of, and something else may have to be done; and where it is not.
+_NAP_S = 0.2
+_BLIND_NAP_S = 0.05
 _OVER = float("inf")
 
 #: A file, and an offset in it.
@@ -216,6 +219,13 @@ class Reader:
         if mine[:2] != there[:2] or not 0 < room <= whole or block.data[room - 1 : room] != b"\n":
             return whole
         return room
+
+    def nap_s(self) -> float:
+        """How long it need not look, if nothing is told of."""
+        if self.source.fileno() < 0:
+            return _BLIND_NAP_S
+        rest = getattr(self.source, "rest_s", None)
+        return _NAP_S if rest is None or self._held else float(rest())
 
     def collect(self) -> None:
         """Tells its jobs where they are."""

@@ -25,9 +25,8 @@ from provider.runner.spawn import DRAIN_SIGNAL, idle
 
 #: Blocks in a turn: of a reader that is alone, or behind another one.
 _TURNS = 8
-#: How long to wait where a change is told of, and where it is not.
-_NAP_S = 0.2
-_BLIND_NAP_S = 0.05
+#: How long to wait at most.
+_NAP_S = 5.0
 #: For so long after a job has come readers make small steps, so that those who come with it have little to catch up.
 _GATHER_S = 0.05
 
@@ -61,13 +60,12 @@ class Scanner:
     def _wait(self) -> bool:
         """Until something can be done; True if the supervisor says something."""
         wanted = {0: select.POLLIN}
-        nap_s = 0.0 if any(not reader.idle for reader in self._readers) else _NAP_S
-        for reader in self._readers:
-            if nap_s:
-                fd = reader.source.fileno()
-                nap_s = nap_s if fd >= 0 else min(nap_s, _BLIND_NAP_S)
-                if fd >= 0:
-                    wanted[fd] = select.POLLIN
+        idle_s = [reader.nap_s() for reader in self._readers] + [job.wait_s() for job in self._jobs.values()]
+        nap_s = 0.0 if any(not reader.idle for reader in self._readers) else min(idle_s + [_NAP_S])
+        for reader in self._readers if nap_s else ():
+            fd = reader.source.fileno()
+            if fd >= 0:
+                wanted[fd] = select.POLLIN
         for job in self._jobs.values():
             if job.outlet.pending:
                 wanted[job.outlet.fd] = select.POLLOUT

@@ -27,6 +27,7 @@ MOST_PENDING = 32 << 20
 #: More processes than that are of no use to anybody.
 MOST_PARALLEL = 64
 _BEAT_S = 1.0
+_LONG_S = 60.0
 _NOT_FILES = ("-", "tick:", "cmd:", "journald:")
 
 
@@ -160,7 +161,11 @@ class ScanJob:
         combiner: Any = self._prepared if wanted.plan.aggregates else None
         self._cuts = Cuts(self.outlet, combiner, self._moves, wanted.every_s)
         self._cuts.counters = self.counters
-        self._beat_at = 0.0
+        #: When a beat is due, what had been read at the last one, and what was said then.
+        self._beat_at, self._beat_bytes = 0.0, 0
+        self._beaten: Dict[str, Any] = {}
+        #: When its last cut was made, and how many bytes it had read then.
+        self._cut_at, self._cut_bytes = now(), 0
         self._sampled = 0
         #: Of folds that it has had: lines, matched and odd ones; of this one, how many there were before it came.
         self._before = (0, 0, 0)
@@ -245,6 +250,7 @@ class ScanJob:
         if not self.wanted.plan.aggregates:
             self._cuts.batch.extend(self.fold.rows())
         self._cuts.cut()
+        self._cut_at, self._cut_bytes = now(), self.bytes
         self._sample()
 
     def _moves(self) -> Moves:
@@ -272,11 +278,23 @@ class ScanJob:
             return False
         return bool(self.fold.broken) or self.fold.full or self._cuts.late()
 
+    def wait_s(self) -> float:
+        """How long until it has to be looked after: a cut of what it has is due, or a beat."""
+        if self.over or self.outlet.pending:
+            return _LONG_S
+        wait_s = self._beat_at - now() if self.bytes != self._beat_bytes else _LONG_S
+        if self.bytes != self._cut_bytes or self.fold.scan.windows is not None:
+            wait_s = min(wait_s, self._cut_at + self.wanted.every_s - now())
+        return max(0.0, wait_s)
+
     def beat(self, now: float) -> None:
-        """Says its counters, once in a second."""
+        """Says its counters, once in a second, if they are others: the supervisor repeats them."""
         if now >= self._beat_at:
-            self._beat_at = now + _BEAT_S * 0.9
-            self.outlet.offer(frames.BEAT, self.counters())
+            self._beat_at, self._beat_bytes = now + _BEAT_S * 0.9, self.bytes
+            counters = self.counters()
+            if counters != self._beaten and not self.outlet.pending:
+                self._beaten = counters
+                self.outlet.offer(frames.BEAT, counters)
 
     # --- the end
 
