@@ -262,7 +262,7 @@ def copy_of(log: Log, path: str) -> Optional[Chain]:
 
 
 def late(log: Log, path: str) -> Optional[Log]:
-    """The generation before this one, if more was written to it than was read."""
+    """The generation before this one, read up to where it had been: its writer may not be done with it."""
     among = generations(path)
     idents = [one.ident for one in among]
     if not log.before.size or log.ident not in idents:
@@ -271,7 +271,7 @@ def late(log: Log, path: str) -> Optional[Log]:
         found = opened(log.source, one)
         if found is None:
             return None
-        if not found.packed and found.size > log.before.offset and _begins(found, log.before):
+        if not found.packed and found.size >= log.before.offset and _begins(found, log.before):
             found.rewind(log.before.offset)
             return found
         empty = not found.head().size
