@@ -264,7 +264,9 @@ class _Lowering:
             condition = self._row_meaning.condition(self._rows.of(having.this)).expression
             self._steps.append(("where", condition))
         by = [each for part in self._ordered() for each in self._sorted(part)]
-        if not self._folded:
+        # A group of nulls alone is there because its records were counted: no other aggregate tells of it.
+        grouped = self._keys or self._window is not None
+        if grouped and not any(each.aggregate == "count" and each.value is None for each in self._folded):
             self._folded.append(_Folded(self._select, self._unused("count"), "count", None))
         if not self._keys and self._window is None:
             empty = tuple(0 if each.aggregate.partition("(")[0] in _ZERO else None for each in self._folded)
@@ -275,7 +277,7 @@ class _Lowering:
             self._steps.append(("limit", limit))
         columns = [each for each in columns if each[0] != _WINDOW or self._window is None]
         there = [*(key.name for key in self._keys), *(each.name for each in self._folded)]
-        if columns and [(name, ["field", name]) for name in there] != columns:
+        if [(name, ["field", name]) for name in there] != columns:
             self._steps.append(("columns", tuple(columns)))
 
     def _group_parts(self) -> list[exp.Expr]:
@@ -391,7 +393,7 @@ class _Lowering:
             return Node("name", start, end, _WINDOW, quoted=True)
         found = taken(part, self._nodes)
         if found is not None:
-            return Node("name", start, end, self._fold(part, found), quoted=True)
+            return self._counted(Node("name", start, end, self._fold(part, found), quoted=True), found)
         if not isinstance(part, exp.Column):
             return None
         alias = self._alias(part)
@@ -407,6 +409,13 @@ class _Lowering:
         made = self._nodes.of(part)
         self._meaning.of(made)  # a name that is none is that first of all
         raise self._wrong(f"{name} is no one value of a group: put it into GROUP BY, or into an aggregate", part)
+
+    def _counted(self, node: Node, found: Taken) -> Node:
+        """Of nulls alone a count is 0; what was folded of nothing is null."""
+        if found.name not in _ZERO or (found.folded is None and found.where is None):
+            return node
+        null = Node("null", node.start, node.end, parts=(node,))
+        return Node("call", node.start, node.end, "if", (null, Node("value", node.start, node.end, 0), node))
 
     def _fold(self, part: exp.Expr, found: Taken) -> str:
         """The column that an aggregate gives."""

@@ -1,7 +1,7 @@
 """What a column is called that nobody gave a name: as DuckDB calls it.
 
 Knows texts of expressions. ``count(*)`` is ``count_star()``, ``COUNT(path)`` is ``count(path)``, ``a/2`` is
-``(a / 2)``; whatever is rarer is called as it was typed.
+``(a / 2)``; whatever is rarer is called as it would be typed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from backplane.query.sql.places import head, place
+from backplane.query.sql.places import head
 
 _SIGNS: Final[dict[type[exp.Expr], str]] = {
     exp.EQ: "=",
@@ -45,7 +45,10 @@ def name_of(part: exp.Expr, text: str) -> str:
         return "count_star()"
     if isinstance(part, exp.Func) and type(part) not in (exp.Case, exp.Extract):
         return _called(part, text)
-    return " ".join(text[slice(*place(part, text))].split())
+    if isinstance(part, exp.Neg) and not isinstance(part.this, exp.Literal):
+        return f"(-({name_of(part.this, text)}))"
+    said: str = part.sql("duckdb")
+    return said
 
 
 def _type(part: exp.Cast) -> str:

@@ -98,14 +98,23 @@ def _wrong(exc: ParseError, text: str) -> Mistake:
     if first and first[1].upper() not in ("SELECT", "FROM", "WITH"):
         near = did_you_mean(first[1].upper(), ["SELECT"])
         return Mistake(f"a question begins with SELECT{near or f', as in {_EXAMPLE}'}", first.start(1), first.end(1))
-    for word in re.finditer(r"[A-Za-z]{3,}", text[: start + len(marked)]):
+    what = str(said.get("description") or "")
+    by = re.search(r"(?i)\b(group|order)\s+(?!by\b)", text[: start + len(marked)])
+    if by and not _quoted(text, by.start()):
+        return Mistake(f"BY is missing behind {by[1].upper()}", by.start(1), by.end(1))
+    if "number of provided arguments" in what:
+        return Mistake("here stand more values than a function takes", start, start + len(marked))
+    for word in re.finditer(r"\b[A-Za-z]{3,}\b(?!\s*\()", text[: start + len(marked)]):
         near = did_you_mean(word[0].upper(), _WORDS)
         if near and word[0].upper() not in _WORDS and not _quoted(text, word.start()):
             return Mistake(f"{word[0]} means nothing here{near}", word.start(), word.end())
-    what = str(said.get("description") or "")
+    expecting = re.match(r"Expecting (\S+)", what)
+    if expecting and start + len(marked) >= len(text.rstrip()):
+        return Mistake(f"{expecting[1]} is missing behind {found!r}", start, start + len(marked))
+    if "missing for" in what and marked == ")":
+        return Mistake("something is missing between the parentheses", start, start + 1)
     if "missing for" in what or not marked or start + len(marked) >= len(text.rstrip()):
         return Mistake(f"something is missing behind {found or 'this'!r}", start, start + max(1, len(marked)))
-    expecting = re.match(r"Expecting (\S+)", what)
     if expecting:
         return Mistake(f"{expecting[1]} is missing before {marked!r}", start, start + len(marked))
     if "Expected table name" in what:

@@ -117,7 +117,7 @@ def _split(said: str, before: str, part: exp.Expr, text: str) -> tuple[str, str]
         return before, said
     if not colon and _exact(said) in [*formats(), *ALIASES]:
         return _exact(said), ""
-    raise mistake(f"which format has it? Write 'nginx:{said[:60]}', or json:, syslog:, raw: ...", part, text)
+    raise mistake(f"which format has it? Write 'nginx:{said[:60]}', or json:, syslog: or raw: before it", part, text)
 
 
 def _format(name: str, part: exp.Expr, text: str) -> Format:
