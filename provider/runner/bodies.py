@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from provider.runner import expressions
 from provider.runner.expressions import ARITHMETIC, COMPARISONS, NUMERIC, TEXTUAL, Expression, encoded, fields
 from provider.runner.formats.form import LINE
+from provider.runner.formats.values import text_of
 from provider.runner.plan import Plan
 
 Values = Callable[[List[Any]], List[Any]]
@@ -150,12 +151,12 @@ class Body:
         if kind == "in" and all(type(value) is str and value for value in part[2]) and self._is_bytes(name):
             raw = self._raw(name)
             held = "%s in %s" % (raw, self._constant(frozenset(map(encoded, part[2]))))
-            return held if want else "%s and not %s" % (raw, held)
+            return held if want else "%snot %s" % (self._unless_null(name), held)
         if kind in TEXTUAL and kind != "matches" and part[2] and self._is_bytes(name):
             raw, text = self._raw(name), self._constant(encoded(part[2]))
             forms = {"contains": "%s in %s" % (text, raw), "starts": "%s.startswith(%s)" % (raw, text)}
             held = forms.get(kind, "%s.endswith(%s)" % (raw, text))
-            return held if want else "%s and not %s" % (raw, held)
+            return held if want else "%snot %s" % (self._unless_null(name), held)
         return None
 
     def _fast_comparison(self, name: str, kind: str, value: Any, want: bool) -> Optional[str]:
@@ -168,8 +169,12 @@ class Body:
         if type(value) is str and self._is_bytes(name):
             raw = self._raw(name)
             held = "%s %s %s" % (raw, _OPERATORS[kind], self._constant(encoded(value)))
-            return "%s and %s" % (raw, held if want else "not (%s)" % held)
+            return self._unless_null(name) + (held if want else "not (%s)" % held)
         return None
+
+    def _unless_null(self, name: str) -> str:
+        """What stands before something that is to be true of texts only. An empty line is one."""
+        return "" if name == LINE else self._raw(name) + " and "
 
     # Values.
 
@@ -255,7 +260,7 @@ class Body:
                 makers.append(self._plan.format.convert(key.value[1]))
             elif self._is_prefix(key.value):
                 parts.append(self._prefixed(key.value))
-                makers.append(self._plan.format.convert(LINE))
+                makers.append(_text_or_null)
             else:
                 parts.append(self._remembered(key.value))
                 makers.append(_same)
@@ -359,6 +364,10 @@ def _depth(value: Expression) -> int:
 
 def _prefix_of(raw: str, depth: int) -> str:
     return "b'/'.join(%s.partition(b'?')[0].split(b'/', %d)[:%d])" % (raw, depth + 1, depth + 1)
+
+
+def _text_or_null(raw: bytes) -> Optional[str]:
+    return text_of(raw) if raw else None
 
 
 def _same(value: Any) -> Any:

@@ -229,9 +229,10 @@ def _absent(guards: Iterable[bytes]) -> List[str]:
 def _candidates(body: Body, needed: List[str], uses_line: bool, bulk: Optional[Bulk]) -> List[str]:
     lines = ["at, hits = start, 0", "while True:", "    at = FIND(data, LITERAL, at, end)", "    if at < 0:"]
     lines += ["        break", "    hits += 1", "    begin = data.rfind(b'\\n', start, at) + 1 or start"]
-    lines += ["    at = data.find(b'\\n', at)", "    line = data[begin:at]"]
+    lines += ["    at = data.find(b'\\n', at)"]
+    cut_out = ["line = data[begin:at]"] + _STRIP
     if not (bulk and needed):
-        return lines + _indented(_STRIP + _one(body, needed, uses_line), 1)
+        return lines + _indented(cut_out + _one(body, needed, uses_line), 1)
     # The block's own pattern is the faster one, where what it finds is this very line.
     unended = " and data.find(b'\\r', begin, at) < 0" if b"\r" in bulk.guards else ""
     lines += [
@@ -239,7 +240,7 @@ def _candidates(body: Body, needed: List[str], uses_line: bool, bulk: Optional[B
         "    if found is not None and found.end() == at + 1%s:" % unended,
     ]
     row = ", ".join(body.variable(name) for name in bulk.order) + ", = found.groups(b'')"
-    lines += ["        " + row, "    else:"] + _indented(_STRIP + _parsed(body, needed, uses_line), 2)
+    lines += ["        " + row, "    else:"] + _indented(cut_out + _parsed(body, needed, uses_line), 2)
     return lines + _indented(body.one(), 1)
 
 

@@ -21,6 +21,7 @@ COMBINED = (
     b'10.0.0.3 - - [17/May/2015:10:05:05 +0000] "-" 408 0 "-" "-"',
     b'10.0.0.4 - - [17/May/2015:10:05:06 +0000] "GET /a\\"b\\" 500 HTTP/1.1" 404 12 "-" "say \\"hi\\" 503 "',
     b'10.0.0.5 - - [17/May/2015:10:05:07 +0000] "GET /api/" 500 7 "" ""',
+    b'10.0.0.6 - - [17/May/2015:10:05:08 +0000] "GET  HTTP/1.1" 400 7 "-" "-"',
 )
 LOGFMT = (
     b'level=info msg="hello world" status=200 took=12ms',
@@ -39,6 +40,8 @@ LOG4J = (
     b"java.io.IOException: no",
     b"\tat org.a.B.c(B.java:7)",
 )
+#: The last field ends where the line does, and fields may be empty.
+SIMPLE = (b"INFO /a/b?x=1/y 12 all well", b"WARN /a//c/d - ", b"WARN  7 x", b"ERROR a/b 9 end ")
 #: What gets into logs, and what separates fields, records and texts.
 JUNK = (
     *(b'"', b"\\", b'\\"', b" ", b"\n", b"\r", b"\r\n", b"\0", b"\xff"),
@@ -95,6 +98,7 @@ CONDITIONS = {
         ["=", field("level"), text('er,r"or')],
         ["starts", field("path"), "/"],
     ],
+    "simple": [None, [">", field("took"), text(8)], ["starts", field("path"), "/a"], ["!=", field("line"), text("x")]],
     "log4j": [None, ["=", field("level"), text("ERROR")], ["contains", field("message"), "IOException"]],
 }
 KEYS = {
@@ -102,17 +106,26 @@ KEYS = {
     "logfmt": [[], ["status"], ["msg", "level"]],
     "json": [["msg"], ["http.path"]],
     "csv": [[], ["status"], ["level", "path"], ["took"]],
+    "simple": [[], ["level"], ["message"], ["line"]],
     "log4j": [[], ["level"], ["message"], ["line"]],
 }
-LINES = {"combined": COMBINED, "logfmt": LOGFMT, "json": JSON, "csv": CSV, "log4j": LOG4J}
+LINES = {"combined": COMBINED, "logfmt": LOGFMT, "json": JSON, "csv": CSV, "simple": SIMPLE, "log4j": LOG4J}
 #: Of a number, or of none, so that sums are compared too.
-SUMMED = {"combined": field("bytes"), "csv": field("took"), "logfmt": ["call", "int", field("status")]}
+SUMMED = {
+    "combined": [field("bytes"), field("status"), ["call", "length", field("user")]],
+    "simple": [field("took"), ["+", field("took"), text(1)]],
+    "csv": [field("took")],
+    "logfmt": [["call", "int", field("status")]],
+}
 
 
 def data_of(name: str) -> dict[str, Any]:
     if name == "csv":
         fields = {"status": {"type": "int"}, "took": {"type": "duration"}}
         return {"kind": "separated", "columns": ["status", "level", "path", "took"], "fields": fields}
+    if name == "simple":
+        fields = {"took": {"type": "int", "null": "-"}}
+        return {"kind": "template", "template": "{level} {path} {took} {message}", "fields": fields}
     return format_data(name)
 
 
@@ -140,10 +153,10 @@ def records(log: bytes, start: Any) -> list[bytes]:
     return found
 
 
-def plain(plan: Plan, log: bytes) -> tuple[dict[Any, int], dict[Any, Any], int]:
-    """Counts by key, sums by key, and how many did not parse."""
+def plain(plan: Plan, log: bytes) -> tuple[dict[Any, int], list[dict[Any, Any]], int]:
+    """Counts by key, sums by key of all aggregates but the first, and how many did not parse."""
     counts: dict[Any, int] = {}
-    sums: dict[Any, Any] = {}
+    sums: list[dict[Any, Any]] = [{} for _ in plan.aggregates[1:]]
     odd = 0
     for record in records(log, plan.format.start):
         found = plan.format.parse(record, plan.needed())
@@ -155,10 +168,10 @@ def plain(plan: Plan, log: bytes) -> tuple[dict[Any, int], dict[Any, Any], int]:
         values = tuple(evaluate(each.value, found) for each in plan.keys)
         key = values[0] if len(values) == 1 else values
         counts[key] = counts.get(key, 0) + 1
-        taken = plan.aggregates[-1].value
-        value = None if taken is None else evaluate(taken, found)
-        if value is not None:
-            sums[key] = sums.get(key, 0) + value
+        for each, column in zip(plan.aggregates[1:], sums, strict=True):
+            value = None if each.value is None else evaluate(each.value, found)
+            if value is not None:
+                column[key] = column.get(key, 0) + value
     return counts, sums, odd
 
 
@@ -174,9 +187,13 @@ def test_a_compiled_plan_is_the_plain_loop(name: str, data: st.DataObject) -> No
         keys.append(["prefix", ["call", "prefix", field("user"), text(1)]])
         keys.append(["two", ["call", "prefix", field("path"), text(2)]])
         keys.append(["upper", ["call", "upper", field("method")]])
+    if name == "simple":
+        depths = data.draw(st.lists(st.integers(0, 2), max_size=2))
+        keys += [["prefix", ["call", "prefix", field("path"), text(depth)]] for depth in depths]
     aggregates: list[Any] = [["count", None]]
-    if name in SUMMED and data.draw(st.booleans()):
-        aggregates.append(["sum", SUMMED[name]])
+    if name in SUMMED:
+        taken_up = data.draw(st.lists(st.sampled_from(SUMMED[name]), max_size=3))
+        aggregates += [["sum", value] for value in taken_up]
     plan = Plan.of(
         {
             "version": 1,
@@ -192,9 +209,9 @@ def test_a_compiled_plan_is_the_plain_loop(name: str, data: st.DataObject) -> No
     taken = scan.take()
     counts, sums, odd = plain(plan, log)
     assert taken[0] == counts
-    if len(aggregates) > 1:
-        found = {key: value if isinstance(value, int) else plan_sum(value) for key, value in taken[1].items()}
-        assert found == pytest.approx(sums)
+    for states, column in zip(taken[1:], sums, strict=True):
+        found = {key: value if isinstance(value, int) else plan_sum(value) for key, value in states.items()}
+        assert found == pytest.approx(column)
     assert scan.seen.lines == log.count(b"\n")
     assert scan.seen.matched == sum(counts.values())
     assert scan.seen.odd == odd if scan.source.literal is None else scan.seen.odd <= odd

@@ -51,8 +51,10 @@ class Format(NamedTuple):
 
     def convert(self, name: str) -> Callable[[Any], Any]:
         """What makes a value of what the layout's parser gave."""
+        if name == LINE:
+            return text_of  # an empty line is no null
         field = self.field(name)
-        if not self.layout.typed or name == LINE:
+        if not self.layout.typed:
             return converter(field)
         return _typed(field) if name in self.fields else _same
 
