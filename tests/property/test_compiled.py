@@ -247,3 +247,13 @@ def test_what_is_skipped_changes_nothing(data: st.DataObject) -> None:
             found = form.parse(line, few)
             assert found is not None
             assert all(found[each] == whole[each] for each in few)
+
+
+def test_a_request_without_a_path_has_no_parts() -> None:
+    """A pattern that captures a path's prefix needs a path, as the parser does: otherwise there is no method either."""
+    keys = [["prefix", ["call", "prefix", field("path"), text(1)]], ["method", field("method")]]
+    data = {"version": 1, "format": data_of("combined"), "keys": keys, "aggregates": [["count", None]]}
+    scan = Scan(Plan.of(data))
+    log = b"".join(COMBINED[place] + b"\n" for place in (0, 5))
+    scan.feed(log, 0, len(log))
+    assert scan.take() == [{("/api", "GET"): 1, (None, None): 1}]
