@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTABLE = Path(__file__).with_name("rigs") / "portable"
@@ -26,6 +27,11 @@ DATA = ROOT.parent / "shared" / "data"
 #: What a closed loop, a killed child or a context of ZeroMQ's may take until it is gone.
 GIVE_BACK_S = 5.0
 PLACES = pytest.StashKey[Path]()
+
+
+# How long an example takes is the machine's business, not the test's.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

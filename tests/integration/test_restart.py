@@ -90,6 +90,9 @@ async def test_a_finite_query_keeps_what_ended_names_what_broke_and_asks_the_res
     async with open_session(made.place, said.append) as session:
         run = session.ask(asked, providers, {}, Options(every_s=0.1, wait_s=60))
         await until(run, {"done": 2, "running": 2})
+        async with asyncio.timeout(30):
+            while len(await asyncio.to_thread(lambda: list(made.directory.glob("*.start")))) < 4:  # noqa: ASYNC110 - files
+                await asyncio.sleep(0.05)
         await again(made)
         await until(run, {"done": 2, "lost": 2})
         await again(made)
