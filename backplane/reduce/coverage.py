@@ -116,7 +116,7 @@ class Row:
             "lag_s": self.lag_s,
             "joined_at": iso(self.joined_at),
             "left_at": iso(self.left_at),
-            "away_s": self.away_s,
+            "away_s": round(self.away_s, 3),
         }
 
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from backplane.reduce.snapshot import Snapshot, moment, plain
+
+#: A number that is written in so many characters is short enough.
+_FIGURES: Final = 8
 
 
 def cell(value: Any) -> str:
@@ -31,11 +35,23 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def cells(snapshot: Snapshot) -> list[list[str]]:
-    """The table's rows; a window by its beginning."""
+def short(value: Any) -> str:
+    """The same for people to read: of a number with a fraction no more digits than matter.
+
+    >>> short(1975.9676113360322), short(0.30000000000000004), short(1795046400.123), short(560.0), short(1e300)
+    ('1975.968', '0.3', '1795046400.123', '560.0', '1e+300')
+    """
+    text = cell(value)
+    if type(value) is not float or len(text) <= _FIGURES or not 1e-4 <= abs(value) < 1e15:
+        return text
+    return f"{value:.3f}" if abs(value) >= 1000 else f"{value:.6g}"
+
+
+def cells(snapshot: Snapshot, said: Callable[[Any], str] = cell) -> list[list[str]]:
+    """The table's rows; a window by its beginning, any other value by ``said``."""
     at = snapshot.columns.index("window") if "window" in snapshot.columns else -1
     return [
-        [_window(value) if number == at else cell(value) for number, value in enumerate(row)] for row in snapshot.rows
+        [_window(value) if number == at else said(value) for number, value in enumerate(row)] for row in snapshot.rows
     ]
 
 

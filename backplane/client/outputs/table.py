@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from backplane.client.outputs.base import Size
-from backplane.client.outputs.cells import cells, numeric, width
+from backplane.client.outputs.cells import cells, numeric, short, width
 from backplane.client.outputs.coverage import coverage_lines
 from backplane.client.outputs.harmless import harmless
 from backplane.client.outputs.writing import write
@@ -45,7 +45,7 @@ class PlainTable:
 
 def aligned(snapshot: Snapshot) -> list[str]:
     """A header and the rows, columns two blanks apart, numbers at the right."""
-    table = [list(map(harmless, row)) for row in [list(snapshot.columns), *cells(snapshot)]]
+    table = [list(map(harmless, row)) for row in [list(snapshot.columns), *cells(snapshot, short)]]
     widths = [max(map(width, column)) for column in zip(*table, strict=True)]
     right = numeric(snapshot)
     lines = []
@@ -159,7 +159,7 @@ def _table(snapshot: Snapshot, most: int) -> RichTable:
     for name, right in zip(snapshot.columns, numeric(snapshot), strict=True):
         # Rich narrows the columns that may wrap, and numbers are what was asked for. The texts themselves do not wrap.
         table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=right, overflow="ellipsis")
-    shown = cells(snapshot)[:most]
+    shown = cells(snapshot, short)[:most]
     for row in shown:
         table.add_row(*(Text(harmless(text), no_wrap=True, overflow="ellipsis") for text in row))
     return table
