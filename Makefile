@@ -11,7 +11,7 @@ ARGS ?=
 #: More options for pytest.
 AGAIN ?=
 
-.PHONY: help setup demo test check bench wheel clean pytest portable
+.PHONY: help setup demo test check bench chaos wheel clean pytest portable
 .PHONY: reference lint format types layers oldest spelling project payload
 
 help: ## show this list
@@ -34,6 +34,9 @@ bench: setup ## the benchmarks, each a median of pairs with its spread (ARGS=--q
 	    [ -e "$$each" ] || { echo "no benchmark in tests/bench"; exit 1; }; \
 	    $(PYTHON) -m "tests.bench.$$(basename "$$each" .py)" $(ARGS) || exit; \
 	done
+
+chaos: setup ## 2,000 faults on small worlds, and every planted mutant (ARGS='--faults N --seed S')
+	@$(PYTHON) -m tests.chaos $(ARGS)
 
 wheel: setup ## build the wheel into dist/
 	@$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -1,8 +1,8 @@
 """The client of a world: asks what it is told to, through the program's own session, and says what it is answered.
 
 Its first argument is JSON: ``place`` (an address, or null for a coordinator of its own), ``entries`` and ``reach`` as a
-submit has them, and ``queries`` (maps ``name path store``). On stdout there comes a line of JSON for each snapshot,
-and on stdin orders: ``{"drain": true}``, ``{"do": NAME, ...}`` for what `tests.chaos.harms` can do to it.
+submit has them, and ``queries`` (maps ``name path line window_s store``). On stdout there comes a line of JSON for each
+snapshot, and on stdin orders: ``{"do": NAME, ...}`` for what `tests.chaos.harms` can do to it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import sys
 import threading
 from typing import Any, Final
 
+from backplane.client.planned import plan_question
 from backplane.client.question import QueryQuestion
 from backplane.client.run import Run
 from backplane.client.session import open_session
-from backplane.client.spec import Options
+from backplane.client.spec import Options, Question
 from backplane.client.store.database import Store
 from backplane.client.store.directory import directory
 from backplane.query.load import load
+from backplane.query.oneline import one_line
 from backplane.reduce.snapshot import Snapshot
 from tests.chaos import harms
 
@@ -41,18 +43,22 @@ async def _listen(runs: list[Run]) -> None:
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     async for line in orders:
-        order = json.loads(line)
-        if "drain" in order:
-            for run in runs:
-                run.drain()
-        else:
-            harms.do(order, runs)
+        harms.do(json.loads(line), runs)
     os._exit(0)  # whoever gave orders is gone
 
 
 async def _tell(name: str, run: Run) -> None:
     async for snapshot in run.snapshots():
         say({"query": name, "begun": _begun(run), **_said(snapshot)})
+
+
+def _question(asked: dict[str, Any]) -> Question:
+    if not asked["line"]:
+        return QueryQuestion(load(asked["path"], {}, None), follow=True, every_s=0.2)
+    line = one_line(asked["line"])
+    window = asked["window_s"] and ["time", asked["window_s"], asked["window_s"], 0.0]
+    plan = {**line.plan, "window": window}
+    return plan_question(line.text, plan, name=asked["name"], follow=True, every_s=0.2, names=line.values)
 
 
 def _begun(run: Run) -> list[str]:
@@ -93,9 +99,7 @@ async def main(asked: dict[str, Any]) -> None:
                     where.make()
                     store = Store(where)
                     stores.append(store)
-                question = QueryQuestion(
-                    await asyncio.to_thread(load, each["path"], {}, None), follow=True, every_s=0.2
-                )
+                question = await asyncio.to_thread(_question, each)
                 runs.append(session.ask(question, asked["entries"], asked["reach"], how, store=store))
             listening = tasks.create_task(_listen(runs))
             telling = [

@@ -1,7 +1,7 @@
 """Runs a client or a coordinator of a world: ``python -m tests.chaos.driver MUTANT client|coordinator ...``.
 
-The program as it is, but for its patience: leases are shorter, so that a world sees more in the same time, and whoever
-ends private coordinators again and again is not told to stop. A mutant is a bug that is planted here.
+The program as it is, but for its patience: leases are shorter, so that a world sees more in the same time, and nobody
+gives up what is ended again and again, as only worlds like these do. A mutant is a bug that is planted here.
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ def client(mutant: str, words: list[str]) -> None:
     again.MOST_SHORT = 1_000_000  # type: ignore[misc]
     # Tidied often, so that a crash meets it.
     keeping._WORTH_BYTES = 2000  # type: ignore[misc]
+    keeping._MOST_BYTES = 4000  # type: ignore[misc]
     keeping.IDLE_S = 0.05  # type: ignore[misc]
+    # And stored often: a client that lives for a second only is to have something to lose.
+    keeping.COMMIT_S = 0.2  # type: ignore[misc]
     harms.install()
     mutants.plant(mutant, "client")
     asyncio.run(client.main(json.loads(words[0])))
@@ -77,9 +80,11 @@ def client(mutant: str, words: list[str]) -> None:
 
 def coordinator(mutant: str, words: list[str]) -> int:
     """As ``python -m coordinator``."""
+    from coordinator import plan
     from coordinator.main import main
     from tests.chaos import mutants
 
+    plan.MOST_DEATHS = 1_000_000  # type: ignore[attr-defined]
     mutants.plant(mutant, "coordinator")
     return main(words)
 

@@ -23,7 +23,6 @@ from tests.chaos.world import World, of
 
 #: What a disk holds that is full: less than any store.
 _FULL_BYTES: Final = 4096
-_OVER: Final = contextlib.nullcontext
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Knows query files, and how the rows of each are read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +19,13 @@ _HEAD = f'logs = "{NAME}"\n'
 _MAP = """
 def map(lines):
     for line in lines:
-        number, key = line.split()[:2]
+        words = line.split()
+        key, number = words[6][1:], int(words[9])
         yield {key}, {value}
 """
-_TRIPLE = _MAP.format(key='lines.provider.name + " " + key', value="[1, int(number), int(number)]")
+_TRIPLE = _MAP.format(key='lines.provider.name + " " + key', value="[1, number, number]")
 _ADD = "def reduce(a, b):\n    return [a[0] + b[0], a[1] + b[1], max(a[2], b[2])]\n"
+_LINE = f"common {NAME} | count, sum(bytes), max(bytes) by host, path"
 _CLASS = """
 class Reduce:
     def __init__(self):
@@ -41,7 +43,7 @@ class Reduce:
 #: Not awk, of which some wait for a block of lines.
 _PERL = """#!/usr/bin/perl -n
 BEGIN { $| = 1 }
-print("$ENV{provider} ", (split)[1], "\\t", (split)[0], "\\n");
+print("$ENV{provider} ", substr((split)[6], 1), "\\t", (split)[9], "\\n");
 """
 
 
@@ -52,14 +54,20 @@ class Form:
     Attributes:
         exact: it goes through breaks without harm; otherwise each is to be said.
         files: by name; the one named ``query.py`` or the whole folder is what is asked.
+        line: is what is asked instead.
+        window_s: it is asked for windows of so many seconds.
     """
 
     name: str
-    files: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
     exact: bool = True
+    line: str = ""
+    window_s: float | None = None
 
     def write(self, folder: Path) -> Path:
         """Lay it out; what to load."""
+        if self.line:
+            return Path()
         place = folder / self.name
         place.mkdir(parents=True)
         for name, text in self.files.items():
@@ -75,10 +83,12 @@ FORMS: Final = {
             "aggregates",
             {
                 "query.py": _HEAD
-                + _MAP.format(key="(lines.provider.name, key)", value="int(number)")
+                + _MAP.format(key="(lines.provider.name, key)", value="number")
                 + 'reduce = ["count", "sum", "max"]\n'
             },
         ),
+        Form("plan", line=_LINE),
+        Form("windows", line=_LINE, window_s=5.0),
         Form("function", {"query.py": _HEAD + _TRIPLE + _ADD}),
         Form("combined", {"query.py": _HEAD + "combine = True\n" + _TRIPLE + _ADD}),
         Form("class", {"query.py": _HEAD + _TRIPLE + _CLASS}),
@@ -98,10 +108,12 @@ def read(rows: Sequence[Sequence[Any]]) -> Said:
         if isinstance(row[-1], list):
             host, key = str(row[0]).split()
             numbers: Sequence[Any] = row[-1]
-        elif len(row) == 5:
-            host, key, *numbers = row
+        elif len(row) >= 5:
+            # Windows together are all there is.
+            host, key, *numbers = row[-5:]
         else:
             host, key = str(row[0]).split()
             numbers = row[1:]
-        said[host, key] = Tally(*map(int, numbers))
+        known, (count, total, last) = said.get((host, key.lstrip("/")), Tally()), map(int, numbers)
+        said[host, key.lstrip("/")] = Tally(known.count + count, known.sum + total, max(known.last, last))
     return said

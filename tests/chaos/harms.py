@@ -25,6 +25,9 @@ _recent: dict[int, deque[tuple[str, Cut, int]]] = {}
 #: Runs of which a cut is to lose its last part; and jobs that have lost one, of which nothing more arrives.
 _tearing: dict[int, Run] = {}
 _torn: set[tuple[int, int]] = set()
+#: Reducers that are to lose a cut, and the cut that one of their jobs loses.
+_losing: set[int] = set()
+_lost: dict[tuple[int, int], int] = {}
 #: How many starts are told positions of before; and those positions.
 _older = 0
 _positions: dict[tuple[int, str], deque[dict[str, bytes]]] = {}
@@ -34,6 +37,12 @@ def _putting(self: Reducing, provider: str, message: Message | Nonsense, size: i
     if isinstance(message, (Open, Cut, Beat, Gap, End)) and (id(self), message.job) in _torn:
         return
     if isinstance(message, Cut):
+        job = id(self), message.job
+        if message.part == 0 and id(self) in _losing:
+            _losing.discard(id(self))
+            _lost[job] = message.seq
+        if _lost.get(job) == message.seq:
+            return
         if message.last and message.part and (run := _tearing.pop(id(self), None)):
             _torn.add((id(self), message.job))
             run._send(Cancel(job=message.job, mode="restart"))
@@ -76,6 +85,8 @@ def do(order: dict[str, Any], runs: list[Run]) -> None:
         _again(runs)
     elif what == "tear":
         _tearing.update({id(run.reducing): run for run in runs})
+    elif what == "lose":
+        _losing.update(id(run.reducing) for run in runs)
     elif what == "old start":
         _older += 1
     else:
@@ -85,5 +96,6 @@ def do(order: dict[str, Any], runs: list[Run]) -> None:
 HARMS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "cuts come again": lambda: {"do": "repeat"},
     "broken within a cut": lambda: {"do": "tear"},
+    "a cut is lost": lambda: {"do": "lose"},
     "a start from before": lambda: {"do": "old start"},
 }

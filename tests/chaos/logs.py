@@ -1,4 +1,6 @@
-"""Logs that are written and rotated in every way, and an own record of what was written.
+"""Access logs that are written and rotated in every way, and an own record of what was written.
+
+A line is known by its number, which stands where the bytes of its answer would, and its key is its path.
 
 Knows files. Does not know who reads them: the record is made beside the writing, and never read back from the files.
 """
@@ -38,10 +40,6 @@ class Tally:
         self.count += 1
         self.sum += number
         self.last = max(self.last, number)
-
-    def copy(self) -> Tally:
-        """As it is now."""
-        return Tally(self.count, self.sum, self.last)
 
 
 class Log:
@@ -97,7 +95,8 @@ class Log:
         self.truth.setdefault(key, Tally()).add(self._number)
         if gone:
             self.gone.setdefault(key, Tally()).add(self._number)
-        return b"%d %s of a log\n" % (self._number, key.encode())
+        at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+        return f'10.0.0.1 - - [{at}] "GET /{key} HTTP/1.1" 200 {self._number}\n'.encode()
 
     # -- rotations
 
@@ -196,6 +195,7 @@ ROTATIONS: Final[dict[str, Callable[[Log], None]]] = {
     "rotated and compressed": Log.squeeze,
     "older compressed": Log.squeeze_older,
     "copied and truncated": Log.copy_truncate,
+    "copied, written to and truncated": Log.copy_write_truncate,
 }
 
 

@@ -18,7 +18,7 @@ from tests.chaos.world import World, Wrong
 
 #: A burst's faults begin within so many seconds.
 BURST_S: Final = 0.8
-MOST_FAULTS: Final = 5
+MOST_FAULTS: Final = 8
 
 
 @dataclass
@@ -44,9 +44,17 @@ class Figures:
             else:
                 self.recovered_s.setdefault(fault.kind, []).append(recovered_s)
 
+    def merge(self, other: Figures) -> None:
+        """Add those of another."""
+        for mine, theirs in ((self.faults, other.faults), (self.wrong, other.wrong)):
+            for kind, count in theirs.items():
+                mine[kind] = mine.get(kind, 0) + count
+        for kind, times in other.recovered_s.items():
+            self.recovered_s.setdefault(kind, []).extend(times)
+
     def table(self) -> str:
         """Lines for people."""
-        lines = [f"{'fault':30} {'count':>6} {'wrong':>6} {'p50 s':>7} {'p95 s':>7} {'most s':>7}"]
+        lines = [f"{'fault':34} {'count':>6} {'wrong':>6} {'p50 s':>7} {'p95 s':>7} {'most s':>7}"]
         lines += [
             _line(kind, self.faults[kind], self.wrong.get(kind, 0), self.recovered_s.get(kind, []))
             for kind in sorted(self.faults)
@@ -58,7 +66,7 @@ class Figures:
 
 def _line(kind: str, count: int, wrong: int, times: list[float]) -> str:
     p50, p95, most = (f"{_quantile(times, q):7.2f}" if times else "      -" for q in (0.5, 0.95, 1.0))
-    return f"{kind:30} {count:6} {wrong:6} {p50} {p95} {most}"
+    return f"{kind:34} {count:6} {wrong:6} {p50} {p95} {most}"
 
 
 def _quantile(times: list[float], q: float) -> float:
@@ -71,14 +79,12 @@ def play(
     faults: int,
     figures: Figures,
     kinds: Iterable[str] = tuple(KINDS),
-    tell: Callable[[str, list[Fault]], None] = lambda what, burst: None,
-    most: int = MOST_FAULTS,
+    tell: Callable[[list[Fault]], None] = lambda burst: None,
 ) -> None:
     """So many faults, in bursts.
 
     Args:
         tell: called with each burst before it begins.
-        most: faults of a burst.
 
     Raises:
         Wrong: an answer is.
@@ -87,19 +93,28 @@ def play(
     left = faults
     kinds = list(kinds)
     while left > 0:
-        burst = draw(world, dice, kinds, min(left, dice.randint(1, most)), BURST_S)
+        burst = draw(world, dice, kinds, min(left, dice.randint(1, MOST_FAULTS)), BURST_S)
         left -= len(burst)
-        tell("burst", burst)
-        try:
-            strike(world, burst)
-            recovered_s = world.settle()
-        except Wrong:
-            figures.add(burst, None)
-            raise
-        figures.add(burst, recovered_s)
-        for log in world.logs.values():
-            with log.lock:
-                log.tidy()
+        tell(burst)
+        one(world, burst, figures)
+
+
+def one(world: World, burst: list[Fault], figures: Figures) -> None:
+    """One burst, and what comes of it.
+
+    Raises:
+        Wrong: an answer is.
+    """
+    try:
+        strike(world, burst)
+        recovered_s = world.settle()
+    except Wrong:
+        figures.add(burst, None)
+        raise
+    figures.add(burst, recovered_s)
+    for log in world.logs.values():
+        with log.lock:
+            log.tidy()
 
 
 def strike(world: World, burst: Iterable[Fault]) -> None:

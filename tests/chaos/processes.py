@@ -155,7 +155,7 @@ class Client(Process):
     def order(self, order: dict[str, Any]) -> None:
         """Tell it to do something."""
         if self.process is not None and self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError, ValueError):  # it is gone
                 self.process.stdin.write(json.dumps(order) + "\n")
                 self.process.stdin.flush()
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +18,10 @@ from tests.chaos.hosts import Host, Hosts, hosts
 from tests.chaos.logs import Log, Tally, Writers
 from tests.chaos.processes import Client, Coordinator
 
-#: Everybody runs, all is read, and the numbers are wrong: nothing that is under way takes longer than this.
-SURE_S: Final = 6.0
 _POLL_S: Final = 0.02
-_LOST: Final = re.compile(r"truncated \((?:(\d+) lines)?")
+#: An answer that is not right yet gets another line of each log now and then: what is missing before a line that counts
+#: is missing for good, and a job that missed something notices it at the next.
+MORE_S: Final = 1.5
 
 
 class Wrong(Exception):
@@ -37,6 +36,7 @@ class Plan:
         named: forms that are asked with a store, by a client that is killed and started again, through a daemon.
         adhoc: forms that are asked without, by a client with a coordinator of its own.
         recover_s: an answer that is not right for so long after the last fault never will be.
+        sure_s: nor will one that counts the last line of each log for so long and is not right.
     """
 
     sshds: int = 2
@@ -45,6 +45,7 @@ class Plan:
     adhoc: tuple[str, ...] = ("combined", "executable")
     mutant: str = ""
     recover_s: float = 60.0
+    sure_s: float = 6.0
 
 
 @dataclass
@@ -59,8 +60,6 @@ class World:
     clients: list[Client]
     #: The first thing that was found to be wrong.
     wrong: str | None = None
-    #: What has been said of losses that may have happened, by (query, provider): as many lines as were told.
-    forgiven: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def form(self, query: str) -> Form:
         """How a query asks."""
@@ -149,6 +148,7 @@ class World:
         began = time.monotonic()
         late = began + self.plan.recover_s
         read_since: dict[str, float] = {}
+        more = began + MORE_S
         with self.writers.held():
             while True:
                 self.check()
@@ -162,13 +162,23 @@ class World:
                             open_[query] = what
                             if not self.all_read(client, query):
                                 read_since.pop(query, None)
-                            elif now - read_since.setdefault(query, now) > SURE_S:
+                            elif now - read_since.setdefault(query, now) > self.plan.sure_s:
                                 raise Wrong(f"{query} has read all, and says {what}")
                 if not open_:
                     return time.monotonic() - began
                 if now > late:
                     raise Wrong(f"not recovered after {self.plan.recover_s:.0f} s: {open_}; {self.states()}")
+                if now > more:
+                    more = now + MORE_S
+                    self.write(1)
                 time.sleep(_POLL_S)
+
+    def write(self, count: int) -> None:
+        """So many lines to each log, none of them torn."""
+        for log in self.logs.values():
+            with log.lock:
+                log.write(count)
+                log.mend()
 
     def states(self) -> dict[str, Any]:
         """Of all queries, for whoever has to understand."""
@@ -196,12 +206,23 @@ class World:
             if time.monotonic() > late:
                 raise Wrong(f"it does not begin: {self.states()} {[c.log()[-800:] for c in self.clients]}")
             time.sleep(_POLL_S)
+        for client in self.clients:
+            if client.durable:
+                self._reborn(client)
+
+    def _reborn(self, client: Client) -> None:
+        """Kill it before there is anything to read: where it began is all that is known, and all that it takes."""
+        client.kill()
+        self.write(3)
+        client.start()
 
     def _begun(self) -> bool:
         """Every log is open for every query, and where that is told, it is known."""
         asked = [(client, query) for client in self.clients for query in self._queries(client)]
+        # Plans share a process of each coordinator's, and say where they begin.
+        own = sum(not self.form(query).line for _, query in asked)
         return all(self._runs(client, query) for client, query in asked) and all(
-            host.readers() >= len(asked) for host in self.hosts.all
+            host.readers() >= own for host in self.hosts.all
         )
 
     def _runs(self, client: Client, query: str) -> bool:
@@ -247,8 +268,16 @@ def world(plan: Plan, directory: Path, seed: int) -> Iterator[World]:
 
 
 def _query(name: str, form: str, directory: Path) -> dict[str, Any]:
-    path = FORMS[form].write(directory / f"queries-{name}")
-    return {"name": f"{name}-{form}", "path": str(path), "store": name == "named"}
+    asked = FORMS[form]
+    path = asked.write(directory / f"queries-{name}")
+    store = name == "named"
+    return {
+        "name": f"{name}-{form}",
+        "path": str(path),
+        "line": asked.line,
+        "window_s": asked.window_s,
+        "store": store,
+    }
 
 
 def of(world: World, name: str) -> Host:
