@@ -60,6 +60,7 @@ def text(value: Any) -> list[Any]:
 CONDITIONS = {
     "combined": [
         None,
+        ["if", [">=", field("status"), text(500)], ["contains", field("path"), "/a"], ["null", field("user")]],
         [">=", field("status"), text(500)],
         ["=", field("status"), text(200)],
         ["not", ["<", field("bytes"), text(100)]],

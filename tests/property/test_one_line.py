@@ -116,6 +116,7 @@ conditions: st.SearchStrategy[Expression] = st.recursive(
     lambda inner: st.one_of(
         inner.map(lambda e: ["not", e]),
         st.tuples(st.sampled_from(["and", "or"]), inner, inner).map(list),
+        st.tuples(st.just("if"), inner, inner, inner).map(list),
     ),
     max_leaves=5,
 )

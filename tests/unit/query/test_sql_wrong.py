@@ -42,7 +42,7 @@ WRONG = [
         "a as (select 1)",
         "WITH names a subquery, and there are none: ask one SELECT of the log itself",
     ),
-    Wrong("select path from ngnix", "ngnix", "there is no format 'ngnix'; did you mean 'nginx'?"),
+    Wrong("select path from ngnixx", "ngnixx", "there is no format 'ngnixx'; did you mean 'nginx'?"),
     Wrong(
         "select sttus from nginx",
         "sttus",
@@ -88,9 +88,11 @@ WRONG = [
         "update",
         "logs are only read: a question begins with SELECT, as in SELECT status, count(*) FROM",
     ),
-    Wrong("selct path from nginx", "selct", "a question begins with SELECT; did you mean 'SELECT'?"),
+    Wrong("sselect path from nginx", "sselect", "a question begins with SELECT; did you mean 'SELECT'?"),
     Wrong("select path form nginx", "form", "form means nothing here; did you mean 'FROM' or 'OR'?"),
-    Wrong("select path from nginx wher status = 5", "wher", "wher means nothing here; did you mean 'WHERE' or 'WHEN'?"),
+    Wrong(
+        "select path from nginx wherr status = 5", "wherr", "wherr means nothing here; did you mean 'WHERE' or 'WHEN'?"
+    ),
     Wrong("select path from nginx group status", "group", "BY is missing behind GROUP"),
     Wrong(
         "select path from nginx where status in ()",
