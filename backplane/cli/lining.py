@@ -11,6 +11,7 @@ import argparse
 from backplane.cli import naming, windowing
 from backplane.client.planned import PlanQuestion, plan_question
 from backplane.query.oneline import OneLine, one_line
+from backplane.query.settings import wrong_sources
 from backplane.reduce.finishing import Finishing
 from backplane.wire.errors import UsageError
 from backplane.wire.limits import WAIT_S
@@ -29,10 +30,13 @@ def read(args: argparse.Namespace, *, local: bool) -> OneLine:
         raise UsageError("--set: a question of one line has no parameters, so write the value into it")
     asked = _asked(args.query, naming.sources(args, local), in_sql=getattr(args, "sql", False))
     for path in asked.paths:
-        if path == "-":
-            raise UsageError("a question of one line reads files, and - is none: write what you have into a file")
-        if path.startswith(("tick:", "cmd:", "journald:")):
-            raise UsageError(f"a question of one line reads files, and {path!r} is none: put it into a query file")
+        if path.startswith("tick:"):
+            raise UsageError(f"{path!r} has no records: a question of one line reads a log, and a query file may tick")
+    wrong = wrong_sources(asked.paths)
+    if wrong:
+        raise UsageError(wrong[0])
+    if "-" in asked.paths and not local:
+        raise UsageError(naming.NOT_STDIN)
     return asked
 
 

@@ -13,8 +13,12 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from backplane.wire.errors import UsageError
+
+#: Of a source ``-`` that others are asked for.
+NOT_STDIN: Final = "- is this machine's standard input, and other machines cannot read it: leave the targets out"
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -122,7 +122,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     with naming.own_prints():
         query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
     if "-" in query.sources and not selection.local:
-        raise UsageError("- is this machine's standard input, and other machines cannot read it: leave the targets out")
+        raise UsageError(naming.NOT_STDIN)
     return QueryQuestion(
         query,
         follow=args.follow,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backplane.client.spec import Ready, Work
+from backplane.query.breaks import unpositioned
 from backplane.query.hosts import conjunction, for_host
-from backplane.query.starting import following, modules
+from backplane.query.starting import following, modules, starts_processes
 from backplane.reduce.folds import Fold
 from backplane.reduce.planned import Finish, GroupedPlan, StreamedPlan
 from backplane.reduce.windowed import WindowedFold
@@ -79,12 +80,21 @@ class PlanQuestion:
         return not self.parsed.aggregates
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """What is read."""
+        return self.paths if self.paths is not None else self.parsed.paths
+
+    @property
     def feed(self) -> bool:
-        return False
+        return "-" in self.sources
 
     @property
     def work(self) -> Work:
-        return Work("plan", False, {}, "exact", REPLAYABLE, False)
+        guard = starts_processes(self.sources)
+        why = unpositioned(self.sources)
+        if why is None:
+            return Work("plan", guard, {}, "exact", REPLAYABLE, False)
+        return Work("plan", guard, {}, "gap" if self.follow and not self.feed else "never", why, False)
 
     def fold(self) -> Fold:
         window = self.parsed.window
@@ -107,7 +117,7 @@ class PlanQuestion:
         return {
             "plan": for_host(self.plan, ready.name, ready.labels),
             "filter": None,
-            "sources": list(self.paths if self.paths is not None else self.parsed.paths),
+            "sources": list(self.sources),
             "follow": self.follow,
             "since": self.since,
             "until": self.until,
@@ -117,7 +127,10 @@ class PlanQuestion:
             "positions": [[source, position] for source, position in positions],
             "parallel": self.parallel,
             "modules": travelling(
-                tuple(each.name for each in self.parsed.aggregates), self.follow, parallel=self.parallel > 1
+                tuple(each.name for each in self.parsed.aggregates),
+                self.follow,
+                self.parallel > 1,
+                starts_processes(self.sources),
             ),
         }
 
@@ -186,9 +199,11 @@ def plan_question(
 
 
 @functools.lru_cache(maxsize=16)
-def travelling(aggregates: tuple[str, ...], follow: bool = False, parallel: bool = False) -> bytes:
+def travelling(
+    aggregates: tuple[str, ...], follow: bool = False, parallel: bool = False, programs: bool = False
+) -> bytes:
     """The runner's modules that a plan with these aggregates needs, as a start of body ``plan`` holds them."""
-    wanted = {**ship.plan_modules(), **modules((), (), combine=aggregates), **(following() if follow else {})}
+    wanted = {**ship.plan_modules(), **modules((), (), programs, aggregates), **(following() if follow else {})}
     if not parallel:
         del wanted[_RANGES]
     return zlib.compress(codec.pack(wanted), 9)

@@ -6,6 +6,7 @@ follows, which is when a gap is better than an end.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from backplane.query.model import Query
@@ -69,7 +70,12 @@ def _no_position(query: Query) -> str | None:
         return "a map without a source has no position"
     if "map" in (query.programs or {}):
         return query.replayable_reason
-    for source in query.sources:
+    return unpositioned(query.sources)
+
+
+def unpositioned(sources: Iterable[str]) -> str | None:
+    """Why these sources have no positions; None if they have."""
+    for source in sources:
         for kind, why in _UNPOSITIONED.items():
             if source.startswith(kind) if kind.endswith(":") else source == kind:
                 return why

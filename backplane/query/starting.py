@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -34,7 +34,7 @@ def modules(
 ) -> Mapping[str, str]:
     """The runner's modules that have to travel with a query, by name: for programs, commands, needs and aggregates."""
     aggregates = folding.modules(combine or ())
-    wanted = programs or bool(needs) or any(source.startswith(("cmd:", "journald:")) for source in sources)
+    wanted = programs or bool(needs) or starts_processes(sources)
     return MappingProxyType(
         {
             name: source
@@ -42,6 +42,11 @@ def modules(
             if name in aggregates or (wanted and name not in FOLLOWING and not name.startswith(_AGGREGATES))
         }
     )
+
+
+def starts_processes(sources: Iterable[str]) -> bool:
+    """Reading them takes a program."""
+    return any(source.startswith(("cmd:", "journald:")) for source in sources)
 
 
 def following() -> Mapping[str, str]:

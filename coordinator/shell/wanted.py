@@ -33,6 +33,8 @@ def parse(order: Order, why: str) -> Script:
         Failure: ``refused``: they need Python, or what only a runner does; or they are no scripts.
     """
     only = "such a provider (level shell) runs a folder whose filter and map are scripts in sh, awk, perl or the like"
+    if order.plan:
+        raise _refused(f"{why}; {only}, and a question of one line or of SQL needs Python")
     fields = _fields(order.payload)
     if fields.get("programs") is None:
         raise _refused(f"{why}; {only}")

@@ -49,6 +49,10 @@ class Command(Fed):
         data = data or self._program.step(0)
         return data if data or self._program.ended else None
 
+    def close(self) -> None:
+        """Asks it to end. What does not is killed with its job."""
+        self._program.terminate()
+
     def wait(self) -> None:
         """Until something is printed, or a nap."""
         self._ahead += self._program.step(_NAP_MS)

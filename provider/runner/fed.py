@@ -76,6 +76,10 @@ class Fed(Source):
             self._carried = 0
             self._skipping = True
 
+    def fileno(self) -> int:
+        """Where it is fed."""
+        return self._fd
+
     def wait(self) -> None:
         """Until something is fed, or a nap."""
         self._poll.poll(_NAP_MS)

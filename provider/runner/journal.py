@@ -148,6 +148,10 @@ class Journal(Source):
         if found is not None:
             self._cursor = found.group(1).decode("ascii", "replace")
 
+    def close(self) -> None:
+        """Ends what prints it."""
+        self._printed.close()
+
     def wait(self) -> None:
         """Until something is printed, or a nap."""
         self._printed.wait()

@@ -9,18 +9,21 @@ another one of the same sources reads up to that one's place, exactly, and then 
 apart from there on. A job may leave a reader at any block, with its positions, and come back with a new one.
 
 Places are told by positions: a file and an offset in it for each source. What was opened at another size is at the same
-place until the end of the smaller: there a job that came later goes on by itself.
+place until the end of the smaller: there a job that came later goes on by itself. What is no file (fed by home, printed
+by a command, the journal) has a reader for each job.
 """
 
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from provider.runner import faults
+from provider.runner.faults import Failure, Fault
+from provider.runner.fed import Fed
 from provider.runner.lines import Block, Source
 from provider.runner.positions import parse
 from provider.runner.scanfold import Fold
-from provider.runner.scanjob import ScanJob, now
-from provider.runner.sources import find
+from provider.runner.scanjob import SPECIAL, ScanJob, now
+from provider.runner.sources import Scope, find
 
 #: How long a record of several lines may be silent before it is taken to be whole, and how large it may be.
 RECORD_S = 0.5
@@ -81,7 +84,8 @@ class Reader:
         self.over = False
         wanted = job.wanted
         #: What has to be equal so that two readers may become one.
-        self.what = (
+        self.what: Tuple[Any, ...] = (
+            id(self) if _special(wanted.sources) else 0,
             tuple(wanted.sources),
             wanted.follow,
             wanted.scope._replace(resumed=False),
@@ -123,15 +127,31 @@ class Reader:
                 self._let_go(_OVER, failed)
                 self.over = True
                 return
+            except Failure as exc:
+                self._let_go(_OVER, failed)
+                self._fail(exc, failed)
+                return
         self.idle = block is None
         if block is None:
             self._let_go(now() - RECORD_S, failed)
             for fold in self.folds:
                 fold.rest()
-        elif block.data[-1:] != b"\n" and self.late:
+        elif block.data[-1:] != b"\n" and self.late and block.data:
             self._part(block)
         else:
             self._read(block, ahead, failed)
+
+    def _fail(self, exc: Failure, failed: "Callable[[ScanJob, Exception], None]") -> None:
+        """The source ends badly; what it gave before that counts."""
+        for job in list(self.jobs):
+            job.cut()
+            self.leave(job)
+            failed(job, exc)
+
+    @property
+    def stuck(self) -> bool:
+        """It cannot go on now, nor be left: what is not taken here is gone."""
+        return not self.source.positioned and any(job.blocked for job in self.jobs)
 
     def _part(self, block: Block) -> None:
         """What a line without an end really is those know who began when it was longer: they go on by themselves."""
@@ -190,7 +210,7 @@ class Reader:
 
     def _take(self, data: bytes, skipped: int, block: Block, failed: "Callable[[ScanJob, Exception], None]") -> None:
         size = len(data) + skipped
-        self._fold(data if data[-1:] in (b"\n", b"") else data + b"\n", block.source, failed)
+        self._fold(data if data[-1:] in (b"\n", b"") else data + b"\n", block.source or block.path, failed)
         for job in self.jobs:
             job.bytes += size
         if block.taken is not None and size:
@@ -309,6 +329,8 @@ def added(counts: Dict[str, int], more: Dict[str, int], sign: int = 1) -> Dict[s
 def _source(job: ScanJob, told: Any) -> Source:
     wanted = job.wanted
     scope = wanted.scope._replace(resumed=wanted.scope.resumed or job.begun_before)
+    if _special(wanted.sources):
+        return _special_source(wanted.sources[0], job, scope, told)
     if wanted.follow:
         from provider.runner.follow import Follow
 
@@ -322,3 +344,22 @@ def _source(job: ScanJob, told: Any) -> Source:
     from provider.runner.finish import Finish
 
     return Finish(find(wanted.sources, False, job.at), dict(job.at), _no_items, told, scope)
+
+
+def _special(sources: List[str]) -> bool:
+    """They are no files."""
+    return sources[0] == "-" or sources[0].startswith(SPECIAL)
+
+
+def _special_source(name: str, job: ScanJob, scope: Scope, told: Any) -> Source:
+    if name == "-":
+        if job.fed < 0:
+            raise Failure(Fault("usage", "the plan reads -, and nothing is fed"))
+        return Fed(job.fed, _no_items)
+    if name.startswith("journald:"):
+        from provider.runner.journal import Journal
+
+        return Journal(name, dict(job.at), _no_items, told, job.wanted.follow, scope)
+    from provider.runner.command import Command
+
+    return Command(name[4:], _no_items)

@@ -8,9 +8,13 @@ Theory of operation
 One loop, which never waits but in `poll`: what the supervisor says, pipes that take something again, then a block for
 each reader. A reader that is behind another one of the same sources has more turns, so that it catches up and joins it.
 A job whose pipe takes nothing reads on as long as it may hold what it has folded; then it leaves its reader, which goes
-on for the others, and begins anew where it was when its pipe is empty.
+on for the others, and begins anew where it was when its pipe is empty. A source that has no positions is not read
+meanwhile.
 """
 
+import gc
+import os
+import resource
 import select
 import signal
 from typing import Dict, List, Tuple
@@ -29,6 +33,8 @@ _TURNS = 8
 _NAP_S = 5.0
 #: For so long after a job has come readers make small steps, so that those who come with it have little to catch up.
 _GATHER_S = 0.05
+#: How long pipes may take to be told why this process ends.
+_LAST_S = 2.0
 
 
 class Scanner:
@@ -43,28 +49,51 @@ class Scanner:
         #: Until then those who are asked for together are likely to come.
         self._gather_until = 0.0
 
-    def run(self, found: "List[Tuple[frames.Frame, int]]") -> None:
-        """Until the supervisor hangs up."""
+    def run(self, found: "List[Tuple[frames.Frame, List[int]]]") -> None:
+        """Until the supervisor hangs up. What is wrong here is the end of all jobs, for that reason."""
         signal.signal(DRAIN_SIGNAL, signal.SIG_IGN)
         idle()
         try:
             while True:
-                for frame, fd in found:
-                    self._hear(frame, fd)
+                for frame, fds in found:
+                    self._hear(frame, fds)
                 self._advance()
                 self._look_after()
                 found = self._inbox.receive() if self._wait() else []
         except EOFError:
             return
+        except MemoryError:
+            self._die(_out_of_memory())
+            raise
+        except Exception as exc:
+            self._die(Fault("raised", "the process that reads for all plans failed: %s" % faults.sentence(exc)))
+            raise
+
+    def _die(self, fault: Fault) -> None:
+        """Each job says why it ends, as far as its pipe takes that."""
+        jobs = [job for job in self._jobs.values() if not job.outlet.gone]
+        for job in jobs:
+            if not job.over:
+                job.fail(fault)
+        until = now() + _LAST_S
+        while any(job.outlet.pending for job in jobs) and now() < until:
+            waiting = select.poll()
+            for job in jobs:
+                if job.outlet.pending:
+                    waiting.register(job.outlet.fd, select.POLLOUT)
+            waiting.poll(_LAST_S * 1000)
+            for job in jobs:
+                job.outlet.write()
 
     def _wait(self) -> bool:
         """Until something can be done; True if the supervisor says something."""
         wanted = {0: select.POLLIN}
         idle_s = [reader.nap_s() for reader in self._readers] + [job.wait_s() for job in self._jobs.values()]
-        nap_s = 0.0 if any(not reader.idle for reader in self._readers) else min(idle_s + [_NAP_S])
+        at_work = any(not (reader.idle or reader.stuck) for reader in self._readers)
+        nap_s = 0.0 if at_work else min(idle_s + [_NAP_S])
         for reader in self._readers if nap_s else ():
             fd = reader.source.fileno()
-            if fd >= 0:
+            if fd >= 0 and not reader.stuck:
                 wanted[fd] = select.POLLIN
         for job in self._jobs.values():
             if job.outlet.pending:
@@ -79,9 +108,9 @@ class Scanner:
 
     # --- what the supervisor says
 
-    def _hear(self, frame: frames.Frame, fd: int) -> None:
+    def _hear(self, frame: frames.Frame, fds: List[int]) -> None:
         if frame.kind == frames.START:
-            self._start(frame, fd)
+            self._start(frame, *fds)
             return
         job = self._jobs.get(frame.job)
         if frame.kind != frames.CANCEL or job is None:
@@ -93,12 +122,14 @@ class Scanner:
             self._leave(job)
             idle()  # it was woken up for this
 
-    def _start(self, frame: frames.Frame, fd: int) -> None:
+    def _start(self, frame: frames.Frame, fd: int, fed: int = -1) -> None:
         epoch = frame.header["epoch"]
         try:
-            job = ScanJob(frame.job, epoch, fd, parse(frame.payload))
+            job = ScanJob(frame.job, epoch, fd, parse(frame.payload), fed)
         except Failure as exc:
             _refuse(epoch, fd, exc.fault)
+            if fed >= 0:
+                os.close(fed)
             return
         self._jobs[frame.job] = job
         self._gather_until = now() + _GATHER_S
@@ -118,6 +149,8 @@ class Scanner:
 
     def _advance(self) -> None:
         for reader in list(self._readers):
+            if reader.stuck:
+                continue
             ahead = self._ahead(reader)
             behind = ahead is None and any(self._ahead(each) is reader for each in self._readers)
             if ahead is not None and self._together(reader, ahead):
@@ -164,6 +197,8 @@ class Scanner:
     def _raised(self, job: ScanJob, exc: Exception) -> None:
         if isinstance(exc, MemoryError):
             job.fail(Fault("memory", "needs more memory than the plans of a provider may have", state="killed"))
+        elif isinstance(exc, Failure):
+            job.fail(exc.fault)
         else:
             job.fail(Fault("raised", faults.sentence(exc)))
 
@@ -185,7 +220,7 @@ class Scanner:
                 job.fail(Fault("unserialisable", job.fold.broken))
                 continue
             job.beat(at)
-            if job.reader is not None and job.blocked:
+            if job.reader is not None and job.blocked and job.reader.source.positioned:
                 self._leave(job)
             elif job.reader is None and not job.outlet.pending:
                 job.cut()
@@ -200,9 +235,17 @@ class Scanner:
 
     def _forget(self, job: ScanJob) -> None:
         self._leave(job)
-        job.outlet.close()
+        job.close()
         self._registered.pop(job.outlet.fd, None)
         del self._jobs[job.number]
+
+
+def _out_of_memory() -> Fault:
+    """To be told with the reserve that the hard limit holds back."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    gc.collect()
+    return Fault("memory", "the plans need more than the %d MB of memory that they have" % (soft >> 20), state="killed")
 
 
 def _refuse(epoch: int, fd: int, fault: Fault) -> None:

@@ -7,6 +7,7 @@ A cut of a job holds what its fold has taken since the one before, and the posit
 made between two blocks, after the reader has said where it is.
 """
 
+import os
 import time
 import zlib
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
@@ -28,7 +29,8 @@ MOST_PENDING = 32 << 20
 MOST_PARALLEL = 64
 _BEAT_S = 1.0
 _LONG_S = 60.0
-_NOT_FILES = ("-", "tick:", "cmd:", "journald:")
+#: Sources that are no files.
+SPECIAL = ("tick:", "cmd:", "journald:")
 
 
 class Wanted(NamedTuple):
@@ -61,6 +63,7 @@ def parse(payload: bytes) -> Wanted:
         plan = Plan.of(fields["plan"])
         sources = [str(source) for source in fields.get("sources") or plan.paths]
         header = b""
+        _readable(sources, plan.format.header)
         if plan.format.header:
             from provider.runner.headers import header_of
 
@@ -88,18 +91,25 @@ def parse(payload: bytes) -> Wanted:
         raise Failure(Fault("usage", str(exc)))
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as exc:
         raise Failure(Fault("protocol", "the plan did not arrive as one: %s" % faults.sentence(exc)))
-    _possible(fields, wanted)
+    if fields.get("filter") is not None:
+        raise Failure(Fault("usage", "a plan has no filter script", state="refused"))
     return wanted
 
 
-def _possible(fields: Dict[str, Any], wanted: Wanted) -> None:
-    if fields.get("filter") is not None:
-        raise Failure(Fault("usage", "a plan has no filter script", state="refused"))
-    if not wanted.sources:
+def _readable(sources: List[str], header: bool) -> None:
+    if not sources:
         raise Failure(Fault("usage", "a plan reads logs, and there is no source"))
-    for source in wanted.sources:
-        if source.startswith(_NOT_FILES[1:]) or source == _NOT_FILES[0]:
-            raise Failure(Fault("usage", "a plan reads files, and %s is none" % source, state="refused"))
+    special = [source for source in sources if source == "-" or source.startswith(SPECIAL)]
+    if not special:
+        return
+    source = special[0]
+    if len(sources) > 1:
+        raise Failure(Fault("usage", "%s stands alone as a source" % source))
+    if source.startswith("tick:"):
+        raise Failure(Fault("usage", "%s has no records that a plan could read" % source, state="refused"))
+    if header:
+        text = "the columns are named by the first line of a file, and %s is none: use a format with `columns`" % source
+        raise Failure(Fault("usage", text, state="refused"))
 
 
 class _Prepared:
@@ -134,10 +144,12 @@ class ScanJob:
         Failure: the plan cannot be done here.
     """
 
-    def __init__(self, number: int, epoch: int, fd: int, wanted: Wanted) -> None:
+    def __init__(self, number: int, epoch: int, fd: int, wanted: Wanted, fed: int = -1) -> None:
         self.number = number
         self.wanted = wanted
         self.outlet = Outlet(fd, epoch)
+        #: Where what home feeds comes out, -1 for nothing.
+        self.fed = fed
         #: Who reads for it (`reading.Reader`); None while it is away.
         self.reader: Any = None
         #: Its sources have been opened once.
@@ -332,6 +344,12 @@ class ScanJob:
         """Ends it for a reason. What was not cut is lost."""
         self.over = True
         tell(self.outlet, fault, self._cuts.seq, self.counters())
+
+    def close(self) -> None:
+        """Gives its descriptors back."""
+        self.outlet.close()
+        if self.fed >= 0:
+            os.close(self.fed)
 
 
 def _seen(fold: Fold) -> "tuple[int, int, int]":

@@ -24,7 +24,7 @@ from provider.runner import frames
 from provider.runner.jobs import FROM_CHILD, Job
 from provider.runner.orders import Limits, Order
 from provider.runner.pack import unpackb
-from provider.runner.spawn import Child, hurry, spawn
+from provider.runner.spawn import Child, spawn
 
 _RECEIVE_BYTES = 64 << 10
 #: Descriptors that one message may bring.
@@ -34,14 +34,17 @@ _MOST_FDS = 16
 class ScanChild:
     """The process, and what it is to be told.
 
+    Args:
+        guarded: it has one job, which may start processes (see guard).
+
     Raises:
         OSError: no process or no descriptor is to be had.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, guarded: bool = False) -> None:
         ours, theirs = _socket.socketpair()
         try:
-            child = spawn(limits, False, _work, inbox=theirs.fileno())
+            child = spawn(limits, False, _work, guarded, theirs.fileno())
         except OSError:
             ours.close()
             raise
@@ -54,25 +57,26 @@ class ScanChild:
         self.notes_fd = child.notes_fd
         #: No job can be handed over any more.
         self.over = False
+        self.guarded = guarded
         self._socket = ours
         self._jobs = 0
-        self._queue: "Deque[Tuple[memoryview, int]]" = deque()
+        self._queue: "Deque[Tuple[memoryview, List[int]]]" = deque()
 
-    def start(self, number: int, order: Order, fd: int) -> None:
-        """Hands a job over. The descriptor is ours until it is sent, and closed then."""
+    def start(self, number: int, order: Order, fds: List[int]) -> None:
+        """Hands a job over. The descriptors are ours until they are sent, and closed then."""
         self._jobs += 1
-        header = {"epoch": order.epoch, "kept": order.kept}
-        self._put(frames.fragments(frames.START, number, header, order.payload), fd)
+        header = {"epoch": order.epoch, "kept": order.kept, "feed": order.feed}
+        self._put(frames.fragments(frames.START, number, header, order.payload), fds)
 
     def cancel(self, number: int, mode: str) -> None:
         """Tells it to end a job."""
         if not self.over:
-            self._put(frames.fragments(frames.CANCEL, number, {"mode": mode}, b""), -1)
+            self._put(frames.fragments(frames.CANCEL, number, {"mode": mode}, b""), [])
 
-    def _put(self, bodies: "Iterable[bytes]", fd: int) -> None:
+    def _put(self, bodies: "Iterable[bytes]", fds: List[int]) -> None:
         for body in bodies:
-            self._queue.append((memoryview(frames.framed(body)), fd))
-            fd = -1
+            self._queue.append((memoryview(frames.framed(body)), fds))
+            fds = []
         self.write()
 
     @property
@@ -83,8 +87,8 @@ class ScanChild:
     def write(self) -> None:
         """As much as it takes."""
         while self._queue and not self.over:
-            data, fd = self._queue[0]
-            rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", [fd]))] if fd >= 0 else []
+            data, fds = self._queue[0]
+            rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", fds))] if fds else []
             try:
                 sent = self._socket.sendmsg([data], rights)
             except BlockingIOError:
@@ -92,9 +96,8 @@ class ScanChild:
             except OSError:  # it is dead, or about to be
                 self.close()
                 return
-            if fd >= 0:
-                os.close(fd)
-            self._queue[0] = (data[sent:], -1)
+            _close(fds)
+            self._queue[0] = (data[sent:], [])
             if sent == len(data):
                 self._queue.popleft()
 
@@ -108,10 +111,14 @@ class ScanChild:
         """Nothing more is said to it."""
         self.over = True
         self._socket.close()
-        for _, fd in self._queue:
-            if fd >= 0:
-                os.close(fd)
+        for _, fds in self._queue:
+            _close(fds)
         self._queue.clear()
+
+
+def _close(fds: List[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class PlanJob(Job):
@@ -121,12 +128,20 @@ class PlanJob(Job):
 
     def __init__(self, number: int, order: Order, scan: ScanChild, now: float) -> None:
         reading, writing = os.pipe()
+        given, feed_fd = [writing], -1
+        try:
+            if order.feed:
+                fed, feed_fd = os.pipe()
+                given.append(fed)
+        except OSError:
+            _close([reading, writing])
+            raise
         os.set_blocking(reading, False)
         notes_fd, scan.notes_fd = scan.notes_fd, -1
-        super().__init__(number, order, Child(scan.pid, reading, notes_fd, -1), now)
+        super().__init__(number, order, Child(scan.pid, reading, notes_fd, feed_fd), now)
         self._scan = scan
         self._left = False
-        scan.start(number, order, writing)
+        scan.start(number, order, given)
 
     def watched(self, now: float, room: bool) -> "List[Tuple[int, int]]":
         wanted = super().watched(now, room)
@@ -153,14 +168,16 @@ class PlanJob(Job):
                 self._scan.left()
 
     def count_processes(self) -> None:
-        """They are not this job's alone."""
+        """Where they are this job's alone."""
+        if self._scan.guarded:
+            super().count_processes()
 
     def strike(self) -> None:
         self._scan.cancel(self.number, "abort")
         self.died(0, time.monotonic())
 
     def _ask_to_drain(self) -> None:
-        hurry(self.pid)
+        super()._ask_to_drain()  # which it does not hear, and a guard does
         self._scan.cancel(self.number, "drain")
 
 
@@ -173,8 +190,8 @@ class Inbox:
         self._fds: "Deque[int]" = deque()
         self._joiners: "Dict[int, frames.Joiner]" = {}
 
-    def receive(self) -> "List[Tuple[frames.Frame, int]]":
-        """What has come, each START with its descriptor, the others with -1. Waits for something.
+    def receive(self) -> "List[Tuple[frames.Frame, List[int]]]":
+        """What has come, each START with its descriptors: of its frames, and of its feed. Waits for something.
 
         Raises:
             EOFError: nothing will come any more.
@@ -191,7 +208,8 @@ class Inbox:
             frame = frames.decode(body)
             whole = self._joiners.setdefault(frame.job, frames.Joiner()).add(frame)
             if whole is not None:
-                found.append((whole, self._fds.popleft() if whole.kind == frames.START else -1))
+                count = (1 + bool(whole.header["feed"])) if whole.kind == frames.START else 0
+                found.append((whole, [self._fds.popleft() for _ in range(count)]))
         return found
 
 
@@ -209,7 +227,7 @@ def learn(fields: "Dict[str, Any]") -> None:
 def _work() -> None:
     """The scan child's life: its code is in the first START that it gets."""
     inbox = Inbox()
-    found: "List[Tuple[frames.Frame, int]]" = []
+    found: "List[Tuple[frames.Frame, List[int]]]" = []
     while not found:
         found = inbox.receive()
     try:

@@ -297,6 +297,8 @@ class Supervisor:
     def _planned(self, number: int, order: Order, now: float) -> "Job":
         from provider.runner import scanjobs
 
+        if order.guard:  # what it starts ends with it, and with nobody else
+            return scanjobs.PlanJob(number, order, scanjobs.ScanChild(order.limits, True), now)
         if self._scan is None or self._scan.over:
             self._scan = scanjobs.ScanChild(order.limits)
         return scanjobs.PlanJob(number, order, self._scan, now)

@@ -120,6 +120,9 @@ def test_what_cannot_be_answered_is_said(tmp_path: Path) -> None:
         assert (done.status, done.states) == (3, {"p00": "refused"})
         assert "no python3 on the PATH" in done.reason("p00")
         assert "(level shell) runs a folder whose filter and map are scripts in sh, awk, perl" in done.reason("p00")
+        done = call("run", "raw app.log | count", *asked)
+        assert (done.status, done.states) == (3, {"p00": "refused"})
+        assert "a question of one line or of SQL needs Python" in done.reason("p00")
         query = folder(tmp_path / "query", {"map": MAPS["awk"]})
         done = call("run", query, *asked)
         assert (done.states, done.reason("p00")) == ({"p00": "failed"}, "there is no app.log"), done.err

@@ -12,13 +12,15 @@ from tests.rigs.program import ARGV, HANGS_S
 QUERY = 'def map(lines):\n    for line in lines:\n        yield line, 1\n\n\nreduce = "count"\n'
 
 
+@pytest.mark.parametrize("line", [False, True], ids=["file", "line"])
 @pytest.mark.parametrize("kind", ["pipe", "file", "/dev/null", "closed"])
-def test_any_stdin_is_read_to_its_end(kind: str, tmp_path: Path) -> None:
+def test_any_stdin_is_read_to_its_end(kind: str, line: bool, tmp_path: Path) -> None:
     """A pipe, a file, and what cron and `ssh -n` give: epoll takes the first alone, and all of them end."""
     query, log = tmp_path / "lines.py", tmp_path / "in.log"
     query.write_text(QUERY)
+    asked = ["raw | count by line | sort line", "-"] if line else [str(query), "-"]
     log.write_bytes(b"one\ntwo\none\n")
-    argv = [*ARGV, "run", str(query), "-q", "-o", "csv", "-"]
+    argv = [*ARGV, "run", *asked, "-q", "-o", "csv"]
     if kind == "pipe":
         done = subprocess.run(argv, input=log.read_bytes(), capture_output=True, timeout=HANGS_S, check=False)
     elif kind == "closed":

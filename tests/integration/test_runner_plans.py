@@ -172,7 +172,7 @@ def test_an_aborted_job_leaves_the_others(link: RunnerLink, log: Path) -> None:
 def test_nonsense_is_refused_in_a_sentence(link: RunnerLink, log: Path) -> None:
     """What is no plan, or needs what is no file, ends with a reason."""
     link.start(1, body(plan(version=99), [log]), body="plan")
-    link.start(2, body(plan(), ["cmd:date"]), body="plan")  # type: ignore[list-item]
+    link.start(2, body(plan(), ["tick:5s"]), body="plan")  # type: ignore[list-item]
     assert "version 99" in link.end(1)["reason"]
     assert link.end(2)["state"] == "refused"
 

@@ -85,8 +85,10 @@ class RunnerLink:
             self.say(frames.framed(body))
 
     def start(self, job: int, payload: bytes, **header: Any) -> None:
-        """START, with unlimited credit unless told otherwise."""
+        """START, with unlimited credit unless told otherwise; a plan starts no processes unless told so."""
         known = {"epoch": 1, "query": "q", "body": "script", "profile": "open", "granted": 1 << 40, "filter_s": 10.0}
+        if header.get("body") == "plan":
+            known["guard"] = False
         self.send(frames.START, job, known | header, payload)
 
     def credit(self, job: int, granted: int) -> None:

@@ -71,6 +71,9 @@ def _source(reader: Reader) -> tuple[Token, list[Token]]:
     while (found := lexer.word(reader.text, reader.at)).kind in ("word", "text"):
         if found.kind == "word" and (found.text.lower() in STAGES or is_aggregate(found.text)):
             raise Mistake(f"a | is missing before {found.text!r}", found.start, found.end)
+        if found.kind == "word" and found.text.startswith(('cmd:"', "cmd:'")):
+            command = lexer.word(reader.text, found.start + 4)
+            found = Token("text", f"cmd:{command.text}", found.start, command.end)
         if not found.text or "\0" in found.text or "\n" in found.text:
             raise Mistake("this is no path: it is empty, or holds what no path can", found.start, found.end)
         reader.at = found.end

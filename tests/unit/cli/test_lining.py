@@ -71,8 +71,8 @@ def test_several_processes_travel_with_those_that_asked() -> None:
     ("words", "said"),
     [
         (["raw f | count", "--set", "a=1"], "--set: a question of one line has no parameters"),
-        (["raw - | count"], "reads files, and - is none"),
-        (["raw | count", "tick:5s"], "reads files, and 'tick:5s' is none"),
+        (["raw | count", "tick:5s"], "'tick:5s' has no records"),
+        (["raw - b.log | count"], "'-' stands alone, and there are 2 sources"),
         (["raw f | count by host", "--by-host"], "--by-host: the question has a column host already"),
     ],
 )
@@ -80,6 +80,22 @@ def test_what_a_line_cannot_is_refused(words: list[str], said: str) -> None:
     """With what to do instead."""
     with pytest.raises(UsageError, match=said):
         _question(*words)
+
+
+def test_standard_input_is_of_this_machine() -> None:
+    """It is fed, once; other machines are not asked for it."""
+    question = _question("raw | count", "-")
+    assert (question.feed, question.sources, question.work.resume) == (True, ("-",), "never")
+    with pytest.raises(UsageError, match="leave the targets out"):
+        _question("raw - | count", local=False)
+
+
+def test_a_command_is_a_source() -> None:
+    """Its quotes stand around the command alone; it starts processes, and is run anew only where it follows."""
+    question = _question('raw cmd:"zcat x.gz" | count')
+    assert question.sources == _question("raw 'cmd:zcat x.gz' | count").sources == ("cmd:zcat x.gz",)
+    assert (question.feed, question.work.guard, question.work.resume) == (False, True, "never")
+    assert _question('raw cmd:"tail -f x" | count', "-f").work.resume == "gap"
 
 
 def test_check_says_where_it_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
