@@ -157,6 +157,7 @@ class Finish(Source):
         while True:
             raw = log.read(limit)
             if raw is None and (log.rewritten or (limit is not None and log.read_to < limit)):
+                self.leaving(log.source)
                 copy = self._truncated(found, log, limit)
                 if copy is None:
                     return
@@ -168,6 +169,7 @@ class Finish(Source):
             if raw.data or raw.skipped:
                 last = not log.torn and (log.at_end or (limit is not None and log.read_to >= limit))
                 yield Block(log.path, self._split(raw.data), raw.data, log.taken, raw.skipped, log.source, last)
+        self.leaving(log.source)
         if log.damaged:
             self._told.gap(log.source, "vanished")
 

@@ -202,9 +202,7 @@ class Follow(Source):
 
     def wait(self) -> None:
         """A nap, which a change or a signal ends; longer while nothing happens."""
-        nap_s = self._nap_s
-        if not self._ready:
-            nap_s = _NAP_WOKEN_S if self._watch.wakes() else _NAP_MOST_S
+        nap_s = self._nap_s if self._ready else _NAP_WOKEN_S if self._watch.wakes() else _NAP_MOST_S
         self._watch.wait(min(nap_s, self.rest_s()))
         self._nap_s = min(_NAP_MOST_S, self._nap_s * 1.5)
 
@@ -215,8 +213,7 @@ class Follow(Source):
 
     def _step(self, followed: Followed, now: float) -> "Iterator[Block]":
         """Up to a block of one source, so that a busy one does not starve the others."""
-        for block in self._late(followed):
-            yield block
+        yield from self._late(followed)
         log = followed.log
         if log is None:
             self._ready.discard(followed)
@@ -269,16 +266,16 @@ class Follow(Source):
     def _ripe(self, followed: Followed, log: Log, now: float) -> bool:
         """The generation is over."""
         following, late = followed.waiting[0], followed.late
-        if late is not None and late.look() > late.read_to:
-            return False
         several = len(followed.waiting) > 1 or followed.more
-        if not several and not following.packed and not following.look():
+        behind = late is not None and late.look() > late.read_to
+        if behind or not (several or following.packed or following.look()):
             return False
         if log.torn:
             return now - followed.quiet_since >= _TORN_S
         return several or log.packed or now - followed.quiet_since >= _QUIET_S
 
     def _advance(self, followed: Followed, old: Log, now: float) -> None:
+        self.leaving(old.source)
         if old.damaged:
             self._told.gap(old.source, "vanished")
         log = followed.waiting.pop(0)
@@ -298,6 +295,7 @@ class Follow(Source):
 
     def _forget(self, followed: Followed, log: Log) -> None:
         """Closes a log, and remembers how far it was read, should it be found under another name."""
+        self.leaving(log.source)
         while len(self._closed) >= _REMEMBERED:
             del self._closed[next(iter(self._closed))]
         self._closed[log.ident] = log.position()
@@ -308,6 +306,7 @@ class Follow(Source):
         return log.emptied() and chains.has_copy(log, followed.found.path, {each.ident for each in followed.logs()})
 
     def _truncated(self, followed: Followed, log: Log) -> None:
+        self.leaving(log.source)
         path = followed.found.path
         size = os.fstat(log.fd).st_size
         if not size and os.pread(log.fd, 1, 0) and not os.fstat(log.fd).st_size:
@@ -426,6 +425,7 @@ class Follow(Source):
         if now - followed.quiet_since < _QUIET_S or log.look() > log.read_to:
             self._sweep_at = min(self._sweep_at, now + _QUIET_S)
             return
+        self.leaving(log.source)
         move = log.move()
         if move is not None:
             self._moved.append(move)

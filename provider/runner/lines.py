@@ -66,6 +66,12 @@ class Source:
     #: It has positions, so that cuts move them.
     positioned = False
 
+    def leaving(self, source: str) -> None:
+        """What was read of a file of this source must be taken now, if it is ever: the file is given up.
+
+        Whoever keeps records that may go on puts something of its own in the place of this.
+        """
+
     def blocks(self) -> "Iterator[Optional[Block]]":
         """The blocks; None when there may be one later. The one before is taken when the next is asked for."""
         raise NotImplementedError

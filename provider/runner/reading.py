@@ -97,14 +97,18 @@ class Reader:
         #: Files whose first line has been seen to.
         self._headed: "Set[str]" = set()
         self._start = re.compile(b"(?m:^)(?:" + _start_of(job) + b")") if _start_of(job) else None
-        #: The last record of each file, which may go on.
-        self._held: "Dict[str, _Held]" = {}
+        #: The last record of each file, which may go on; by the file's name and who is told that it was taken.
+        self._held: "Dict[Tuple[str, Any], _Held]" = {}
+        #: Folds that have failed in this step, and why.
+        self._failing: "List[Tuple[Fold, Exception]]" = []
         #: A block that was read up to the place of a reader ahead.
         self._rest: Optional[Block] = None
         told: Any = Spread(self)
         #: Of its jobs, each once.
         self.folds: "List[Fold]" = []
         self.source: Source = _source(job, told)
+        if self._start is not None:
+            self.source.leaving = self._leaving  # type: ignore[method-assign]  # as it says there
         self._blocks = self.source.blocks()
         self.count_folds()
 
@@ -119,21 +123,30 @@ class Reader:
 
     def step(self, ahead: "Optional[Reader]", failed: "Callable[[ScanJob, Exception], None]") -> None:
         """Reads a block, up to the place of the one ahead."""
+        self._step(ahead, failed)
+        # Not before, since a source must not be closed while it is at work.
+        failing, self._failing = self._failing, []
+        for fold, exc in failing:
+            for job in [job for job in self.jobs if job.fold is fold]:
+                self.leave(job)
+                failed(job, exc)
+
+    def _step(self, ahead: "Optional[Reader]", failed: "Callable[[ScanJob, Exception], None]") -> None:
         block, self._rest = self._rest, None
         if block is None:
             try:
                 block = next(self._blocks)
             except StopIteration:
-                self._let_go(_OVER, failed)
+                self._let_go(_OVER)
                 self.over = True
                 return
             except Failure as exc:
-                self._let_go(_OVER, failed)
+                self._let_go(_OVER)
                 self._fail(exc, failed)
                 return
         self.idle = block is None
         if block is None:
-            self._let_go(now() - RECORD_S, failed)
+            self._let_go(now() - RECORD_S)
             for fold in self.folds:
                 fold.rest()
         elif block.data[-1:] != b"\n" and self.late and block.data:
@@ -168,13 +181,13 @@ class Reader:
             if len(data) < len(block.data):
                 self._rest = Block(block.path, [], block.data[len(data) :], block.taken, 0, block.source, block.last)
         if self._start is None:
-            self._take(data, block.skipped, block, failed)
+            self._take(data, block.skipped, block)
             return
-        # A record ends where the next one begins, so the last one waits.
-        held = self._held.pop(block.path, None)
+        # A record ends where the next one begins, so the last one waits. Not for another file of the same name.
+        held = self._held.pop((block.path, block.taken), None)
         if held is not None:
-            if block.skipped or held.block.source != block.source:
-                self._take(held.data, 0, held.block, failed)
+            if block.skipped:
+                self._take(held.data, 0, held.block)
             else:
                 data = held.data + data
         at = len(data)
@@ -183,8 +196,8 @@ class Reader:
             for found in self._start.finditer(data):
                 at = found.start()
         if data[at:]:
-            self._held[block.path] = _Held(data[at:], block, now())
-        self._take(data[:at], block.skipped, block, failed)
+            self._held[block.path, block.taken] = _Held(data[at:], block, now())
+        self._take(data[:at], block.skipped, block)
 
     def _beheaded(self, block: Block, failed: "Callable[[ScanJob, Exception], None]") -> Block:
         """The first block of a file without the line that names its columns, which have to be the plan's."""
@@ -201,32 +214,35 @@ class Reader:
                 failed(job, ValueError("the first line of %s names other columns" % block.path))
         return block
 
-    def _let_go(self, since: float, failed: "Callable[[ScanJob, Exception], None]") -> None:
-        """Takes the records that have waited since then for what follows them."""
-        for path, held in list(self._held.items()):
-            if held.at <= since:
-                del self._held[path]
-                self._take(held.data, 0, held.block, failed)
+    def _let_go(self, since: float, source: Optional[str] = None) -> None:
+        """Takes the records that have waited since then for what follows them; None: of any source."""
+        for key, held in list(self._held.items()):
+            if held.at <= since and source in (None, held.block.source):
+                del self._held[key]
+                self._take(held.data, 0, held.block)
 
-    def _take(self, data: bytes, skipped: int, block: Block, failed: "Callable[[ScanJob, Exception], None]") -> None:
+    def _leaving(self, source: str) -> None:
+        self._let_go(_OVER, source)
+
+    def _take(self, data: bytes, skipped: int, block: Block) -> None:
         size = len(data) + skipped
-        self._fold(data if data[-1:] in (b"\n", b"") else data + b"\n", block.source or block.path, failed)
+        self._fold(data if data[-1:] in (b"\n", b"") else data + b"\n", block.source or block.path)
         for job in self.jobs:
             job.bytes += size
         if block.taken is not None and size:
             block.taken(size)
 
-    def _fold(self, data: bytes, source: str, failed: "Callable[[ScanJob, Exception], None]") -> None:
+    def _fold(self, data: bytes, source: str) -> None:
         if not data:
             return
         for fold in self.folds:
+            if fold.broken:
+                continue
             try:
                 fold.feed(data, source)
             except (MemoryError, ValueError, TypeError, RecursionError) as exc:
                 fold.broken = faults.sentence(exc)
-                for job in [job for job in self.jobs if job.fold is fold]:
-                    self.leave(job)
-                    failed(job, exc)
+                self._failing.append((fold, exc))
 
     def _room(self, block: Block, ahead: "Reader") -> int:
         """How much of a block there is up to the place of a reader ahead."""
