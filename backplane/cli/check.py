@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from backplane.cli import naming
@@ -72,6 +73,7 @@ def summary(query: Query) -> dict[str, str]:
     return {
         "title": query.title,
         "sources": ", ".join(query.sources) or "none: `map` reads what it likes",
+        **({"format": _format(query.format)} if query.format else {}),
         "parameters": ", ".join(f"{name} = {shown(value)}" for name, value in query.params.items()) or "none",
         "ships": _ships(query),
         "reduce": _reduce(query),
@@ -79,6 +81,13 @@ def summary(query: Query) -> dict[str, str]:
         "on a break": breaks.told(query),
         "needs": ", ".join(query.needs) or "nothing but to read logs",
     }
+
+
+def _format(data: Mapping[str, Any]) -> str:
+    from provider.runner.formats.form import format_of
+
+    types = format_of(data, []).types
+    return f"{data['name']}: {', '.join(name for name in types if name != '*')}{', ...' if '*' in types else ''}"
 
 
 def shown(value: object) -> str:
@@ -130,6 +139,7 @@ def document(query: Query) -> dict[str, Any]:
         "name": query.name,
         "title": query.title,
         "sources": list(query.sources),
+        "format": query.format["name"] if query.format else None,
         "parameters": values,
         "secret": list(query.secret),
         "ships": {

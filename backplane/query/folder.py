@@ -52,6 +52,10 @@ def load(folder: str, given: Mapping[str, str], sources: Sequence[str] | None, p
     said = settings.read(own, reader.said)
     values = {p.name: v for p, v in params.chosen(own, given, reader.said).items()}
     secret = settings.secret(own, said.secret, values, reader.said)
+    if said.format is not None:
+        reader.said.wrong(
+            "`format` is for a query in one Python file: here `map` takes lines", settings.line_of(own, "format")
+        )
     read = said.sources if sources is None else tuple(sources)
     for text in settings.wrong_sources(sources) if sources is not None else ():
         problems.refuse(UsageError(f"FILES and --from: {text}"))

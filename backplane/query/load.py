@@ -18,7 +18,7 @@ from backplane.query.problems import Problems
 from backplane.query.replay import replayable
 from backplane.query.scope import Module, module, span
 from backplane.query.slice import Slice, cut
-from backplane.query.starting import may_start, modules
+from backplane.query.starting import may_start, modules, parsing
 from backplane.wire.errors import QueryError, UsageError
 
 
@@ -81,6 +81,8 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
     changed = module(_rewritten(own, values, secret, sources), found.file)
     takes_lines = rules.map_takes_lines(changed, problems)
     read = _sources(changed, takes_lines, said.sources, sources, problems)
+    if said.format is not None:
+        rules.format_has_lines(changed, read, names_columns=bool(said.format.get("header")), problems=problems)
     filters = rules.check_filter(changed, problems)
     shipped = _shipped(changed, said.modules, filters, problems)
     reduction = home.reduction(changed, problems)
@@ -102,6 +104,7 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
         sources=read,
         takes_lines=takes_lines,
         encoding=said.encoding,
+        format=said.format,
         filter_source=shipped["filter"].text if filters else None,
         map_source=shipped["map"].text,
         reduction=reduction,
@@ -114,7 +117,7 @@ def _query(found: Found, given: Mapping[str, str], sources: Sequence[str] | None
         replayable=again,
         replayable_reason=reason,
         guard=_guarded(said.needs, read, shipped),
-        modules=modules(said.needs, read, combine=combine),
+        modules={**modules(said.needs, read, combine=combine), **(parsing(said.format) if said.format else {})},
     )
 
 

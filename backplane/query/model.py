@@ -82,6 +82,7 @@ class Query:
         sources: paths, globs, ``tick:5s`` or ``-``; none for ``def map():``.
         takes_lines: ``map`` takes its source.
         encoding: of the sources; None gives bytes.
+        format: what makes records of their lines; None where ``map`` takes lines.
         filter_source: source text that defines ``filter``, with the file's line numbers; None: every provider is kept.
         map_source: the same for ``map``.
         programs: what runs the two where they are no Python, by ``filter`` and ``map``; None: the query is one file.
@@ -104,6 +105,7 @@ class Query:
     sources: tuple[str, ...]
     takes_lines: bool
     encoding: str | None = "utf-8"
+    format: Mapping[str, Any] | None = field(default=None, repr=False)
     filter_source: str | None = field(default=None, repr=False)
     map_source: str = field(repr=False)
     programs: Mapping[str, tuple[str, ...]] | None = None
@@ -183,6 +185,8 @@ class Query:
             "positions": [[source, position] for source, position in positions],
             "needs": list(self.needs),
         }
+        if self.format is not None:
+            payload["format"] = dict(self.format)
         if self.modules:
             payload["modules"] = dict(self.modules)
         if self.programs is not None:

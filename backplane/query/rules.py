@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from backplane.query.near import did_you_mean
@@ -129,6 +129,20 @@ def _map_parameters(function: Function, problems: Problems) -> bool | None:
         problems.wrong("`map` is called with its lines alone: write `def map(lines):` or `def map():`", function.lineno)
         return None
     return bool(positional)
+
+
+def format_has_lines(module: Module, sources: Sequence[str], *, names_columns: bool, problems: Problems) -> None:
+    """``format`` makes records of lines: there have to be some.
+
+    Args:
+        sources: none for a `map` that takes none.
+        names_columns: a file's first line names the columns.
+    """
+    line = module.binders["format"][-1].node.lineno
+    if not sources or sources[0].startswith("tick:"):
+        problems.wrong("`format` makes records of lines, and `map` gets none here", line)
+    elif names_columns and (sources[0] == "-" or sources[0].startswith(("cmd:", "journald:"))):
+        problems.wrong(f"`format`: the columns are named by the first line of a file, and {sources[0]} is none", line)
 
 
 def check_filter(module: Module, problems: Problems) -> bool:

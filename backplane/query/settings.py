@@ -10,12 +10,13 @@ import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from backplane.query.near import did_you_mean, listed
 from backplane.query.params import assigned
 from backplane.query.problems import Problems
 from backplane.query.scope import Module
+from backplane.wire.errors import UsageError
 
 #: What a script may want beyond reading logs, by what stands before the colon; True: something stands behind it.
 _NEEDS: Final = {"exec": True, "net": True, "ptrace": False, "write": True, "module": True}
@@ -34,6 +35,7 @@ class Settings:
     replayable: bool | None = None
     effects: bool = False
     secret: tuple[str, ...] = ()
+    format: Mapping[str, Any] | None = None
 
     @property
     def modules(self) -> frozenset[str]:
@@ -44,11 +46,6 @@ class Settings:
 def read(module: Module, problems: Problems) -> Settings:
     """The settings of a file. What is wrong goes to ``problems``, and the default stands in for it."""
     reader = _Reader(module, problems)
-    if "format" in module.binders:
-        problems.wrong(
-            "`format` is not in this version: take lines, `def map(lines)`, and split them there",
-            line_of(module, "format"),
-        )
     return Settings(
         sources=reader.sources(),
         encoding=reader.encoding(),
@@ -57,6 +54,7 @@ def read(module: Module, problems: Problems) -> Settings:
         replayable=reader.flag("replayable"),
         effects=bool(reader.flag("effects")),
         secret=reader.texts("secret", 'secret = ["token"]') or (),
+        format=reader.format(),
     )
 
 
@@ -134,6 +132,27 @@ class _Reader:
         for text in wrong_sources(found):
             self._wrong("logs", f"`logs`: {text}")
         return found
+
+    def format(self) -> Mapping[str, Any] | None:
+        value = self._literal("format", 'format = "nginx"')
+        if value is _MISSING:
+            return None
+        if not isinstance(value, str):
+            self._wrong("format", f'`format` is the name of a format, as in format = "nginx", not {value!r}')
+            return None
+        from backplane.query.formats import format_data
+
+        try:
+            data = format_data(value)
+        except UsageError as exc:
+            self._wrong("format", f"`format`: {exc}")
+            return None
+        if data.get("start"):
+            self._wrong(
+                "format",
+                f"`format`: a record of {value} has several lines, which a question of one line reads; here take lines",
+            )
+        return data
 
     def encoding(self) -> str | None:
         value = self._literal("encoding", 'encoding = "latin-1"')

@@ -44,6 +44,14 @@ def modules(
     )
 
 
+def parsing(format_data: Mapping[str, Any]) -> Mapping[str, str]:
+    """The runner's modules that have to travel where lines are records of a format."""
+    kinds = {"delimited": ("template", "separated")}
+    own = next((name for name, those in kinds.items() if format_data["kind"] in those), format_data["kind"])
+    names = {"records", "headers", *(f"formats.{name}" for name in ("form", "base", "values", "times", "json", own))}
+    return {name: source for name, source in ship.plan_modules().items() if name.partition("runner.")[2] in names}
+
+
 def starts_processes(sources: Iterable[str]) -> bool:
     """Reading them takes a program."""
     return any(source.startswith(("cmd:", "journald:")) for source in sources)

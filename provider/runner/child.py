@@ -179,6 +179,10 @@ class ChildJob:
             return
         if wanted.lines:
             self._source = _source(wanted, Told(self._writer))
+            if wanted.format is not None:
+                from provider.runner.records import Records
+
+                self._source = Records(self._source, wanted.format, wanted.sources)
         moves = self._source.moves if self._source.positioned else None
         self._cuts = Cuts(self._writer, combiner, moves, wanted.every_s)
         self._cuts.counters = self._counters
@@ -297,13 +301,13 @@ class ChildJob:
     def _counters(self) -> "dict[str, Any]":
         handout = self._handout
         return {
-            "lines": handout.lines if handout is not None else 0,
+            "lines": (handout.lines if handout is not None else 0) + self._source.parse_errors,
             "bytes": handout.bytes if handout is not None else 0,
             # What a script matched is not knowable: it may emit for a line, for many, or at the end.
             "matched": 0,
             "emitted": self._cuts.emitted,
             "dropped": self._source.dropped(),
-            "parse_errors": 0,
+            "parse_errors": self._source.parse_errors,
             "watermark": None,
             "lag_s": self._source.lag_s(),
         }
@@ -362,7 +366,7 @@ def _source(wanted: Script, told: Told) -> Source:
         Failure: something is missing or unreadable, or what was named cannot be read together.
     """
     names = wanted.sources
-    split = splitter(wanted.encoding)
+    split = splitter(wanted.encoding if wanted.format is None else None)
     scope = Scope(wanted.since, wanted.until, wanted.rotated, wanted.resumed)
     special = [name for name in names if name == "-" or name.startswith(("tick:", "cmd:", "journald:"))]
     if not names:

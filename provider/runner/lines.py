@@ -59,12 +59,22 @@ class Block:
         self.taken = taken
         self.skipped = skipped
 
+    def left(self, items: List[Any]) -> "Block":
+        """What is left of it when these items are."""
+        data = b""
+        if items and self.data:
+            used = len(self.items) - len(items)
+            data = self.data.split(b"\n", used)[used]
+        return Block(self.path, items, data, self.taken)
+
 
 class Source:
     """Where blocks come from. A job has one; it may read many files."""
 
     #: It has positions, so that cuts move them.
     positioned = False
+    #: Lines that were taken and are no records, where records are asked for.
+    parse_errors = 0
 
     def leaving(self, source: str) -> None:
         """What was read of a file of this source must be taken now, if it is ever: the file is given up.
@@ -185,17 +195,15 @@ class Handout:
         rest = list(self._iterator) + self._rest
         self._rest = []
         used = len(block.items) - len(rest)
-        data = b""
-        if rest and block.data:
-            data = block.data.split(b"\n", used)[used]
-        size = block.skipped + len(block.data) - len(data)
+        left = block.left(rest)
+        size = block.skipped + len(block.data) - len(left.data)
         if block.taken is not None:
             block.taken(size)
         self._lines += used
         self._bytes += size
         # All of the rest is still to be used up, should nobody ask any more.
         self._iterator = iter(rest)
-        self._block = Block(block.path, rest, data, block.taken) if rest else None
+        self._block = left if rest else None
         if size > _LARGE_BYTES:
             self._cuts.spill()
 

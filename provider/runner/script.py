@@ -45,6 +45,8 @@ class Script(NamedTuple):
     rotated: bool
     #: Home knew the sources of before.
     resumed: bool
+    #: Of which the lines are records; None for lines as they are.
+    format: Optional[Dict[str, Any]]
 
     def place(self, name: str) -> str:
         """The file that ``filter`` or ``map`` is in, where it is Python."""
@@ -82,6 +84,7 @@ def parse(payload: bytes) -> Script:
             until=None if fields.get("until") is None else float(fields["until"]),
             rotated=bool(fields.get("rotated")),
             resumed=bool(fields.get("resumed")),
+            format=None if fields.get("format") is None else _typed(dict, fields["format"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))
