@@ -16,6 +16,7 @@ from tests.chaos import mutants
 from tests.chaos.play import Figures
 from tests.chaos.trial import trials
 from tests.chaos.worlds import Failed, many, one
+from tests.rigs.links import lossy_why_not
 
 
 def main() -> int:
@@ -34,6 +35,8 @@ def main() -> int:
         _tell(failed[0] if failed else None, figures)
         print(figures.table())
         return bool(failed)
+    if why_not := lossy_why_not():
+        print(f"no packets are lost or late: {why_not}")
     began = time.monotonic()
     figures, failed = many(args.seed, args.faults, directory, args.beside, _tell)
     print(figures.table())

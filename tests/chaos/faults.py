@@ -20,6 +20,7 @@ from tests.chaos.hosts import Host
 from tests.chaos.logs import ROTATIONS
 from tests.chaos.processes import Client, Process
 from tests.chaos.world import World, of
+from tests.rigs.links import LossyLink
 
 #: What a disk holds that is full: less than any store.
 _FULL_BYTES: Final = 4096
@@ -96,6 +97,10 @@ def _sshds(world: World) -> list[str]:
     return [host.name for host in world.hosts.all if host.index is not None]
 
 
+def _lossy(world: World) -> list[str]:
+    return [host.name for host in world.hosts.all if isinstance(host.link, LossyLink)]
+
+
 def _daemon(world: World) -> list[str]:
     return ["coordinator"] if world.daemon is not None else []
 
@@ -168,6 +173,17 @@ def _link(order: str) -> Begin:
             return None
         link.silence(order)
         return link.resume
+
+    return begin
+
+
+def _line(loss: float, delay_s: float) -> Begin:
+    def begin(world: World, fault: Fault) -> End:
+        link = of(world, fault.target).link
+        assert isinstance(link, LossyLink)
+        lossy = link
+        lossy.line(loss, delay_s)
+        return lambda: lossy.line(0.0, 0.0)
 
     return begin
 
@@ -274,6 +290,8 @@ KINDS: Final[dict[str, Kind]] = {
     "link down": Kind(_link("both"), _sshds, 0.1, 1.0),
     "link one way": Kind(_link("there"), _sshds, 0.1, 1.0, 0.5),
     "link the other way": Kind(_link("back"), _sshds, 0.1, 1.0, 0.5),
+    "link loses packets": Kind(_line(0.2, 0.005), _lossy, 0.3, 2.0),
+    "link is slow": Kind(_line(0.01, 0.08), _lossy, 0.3, 2.0),
     "link reset": Kind(_link("cut"), _sshds, weight=1.5),
     "coordinator killed": Kind(_kill_coordinator, _daemon, 0.0, 0.4, 0.7),
     "coordinator stopped": Kind(_stop_coordinator, _daemon, 0.1, 1.0, 0.5),

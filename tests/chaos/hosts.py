@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.logs import NAME
-from tests.rigs.links import SilentLink
+from tests.rigs.links import LossyLink, SilentLink, lossy_why_not
 from tests.rigs.sshd import MARK, SshdFarm, _marked
 
 
@@ -27,7 +27,7 @@ class Host:
         entry: as a submit has it.
         mark: in the environment of all its processes.
         index: its number in the farm of sshds; None for one behind a command.
-        link: the way to it, if it can be cut.
+        link: the way to it, if it can be cut; where that is possible, one of a world can lose packets.
     """
 
     name: str
@@ -106,7 +106,8 @@ def hosts(directory: Path, sshds: int, commands: int) -> Iterator[Hosts]:
 
 def _linked(stack: contextlib.ExitStack, farm: SshdFarm, index: int) -> Host:
     site = farm.sites[index]
-    link = stack.enter_context(SilentLink(site.address, site.port))
+    lossy = index == 0 and lossy_why_not() is None
+    link = stack.enter_context((LossyLink if lossy else SilentLink)(site.address, site.port))
     key = next(line for line in farm.known_hosts.read_text().splitlines() if f":{site.port} " in line)
     with farm.known_hosts.open("a") as known:
         known.write(f"[{link.address}]:{link.port} {key.split(' ', 1)[1]}\n")

@@ -6,6 +6,9 @@ Knows TCP on loopback and nothing of what is said over it. Each is a context man
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 RELAY = Path(__file__).with_name("relay.py")
+LOSSY = Path(__file__).with_name("lossy.py")
 #: A relay has to start a Python. Far above that: only a broken rig is this slow.
 START_S = 20.0
 
@@ -116,19 +120,22 @@ class SilentLink:
     """
 
     def __init__(self, host: str, port: int, address: str = "127.0.0.1") -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(RELAY), host, str(port), address],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
         self.address = address
+        self._start(str(RELAY), host, str(port), address)
+
+    def _start(self, *argv: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
         try:
+            self.address = self._where()
             self.port = int(self._answer())
         except ValueError:
             self.close()
             raise RuntimeError("the relay did not start") from None
+
+    def _where(self) -> str:
+        return self.address
 
     def silence(self, way: str = "both") -> None:
         """Pass nothing on, or nothing ``there`` or ``back``. When this returns, no byte moves that way any more."""
@@ -168,3 +175,31 @@ class SilentLink:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class LossyLink(SilentLink):
+    """The same over a line whose packets can be lost and delayed. For root on Linux; see `lossy_why_not`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._start(str(LOSSY), host, str(port))
+
+    def _where(self) -> str:
+        return self._answer()
+
+    def line(self, loss: float, delay_s: float) -> None:
+        """From now on this fraction of the packets is lost, and the others take about so long each way."""
+        self._order(f"line {loss} {delay_s}")
+
+
+@functools.cache
+def lossy_why_not() -> str | None:
+    """Why there can be no `LossyLink` here; None if there can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "only root on Linux may make a network namespace"
+    if not os.access("/dev/net/tun", os.W_OK) or shutil.which("ip") is None:
+        return "there is no /dev/net/tun, or no ip"
+    try:
+        with MuteListener() as target, LossyLink(target.address, target.port):
+            return None
+    except RuntimeError:
+        return "network namespaces or TUN devices are not allowed here"
