@@ -16,6 +16,7 @@ from backplane.reduce import answer as answering
 from backplane.reduce import folds
 from backplane.reduce.answer import Answer, Restart, Stop
 from backplane.reduce.cursors import Cursor, Part
+from backplane.reduce.fold import Keys
 from backplane.reduce.rows import Rows
 from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
@@ -56,7 +57,7 @@ class _Every(folds.FunctionFold):
         super().__init__(max)
         self._values: list[str] = []
 
-    def values(self, provider: str, keys: folds.Keys, values: Sequence[float]) -> None:
+    def values(self, provider: str, keys: Keys, values: Sequence[float]) -> None:
         self._values += [f"{provider} {key!r:.40} {value!r}" for key, value in zip(keys or (), values, strict=True)]
 
     def rows(self) -> Rows:

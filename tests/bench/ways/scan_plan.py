@@ -7,6 +7,7 @@ process each reads its part of the file. Any Python of a provider runs it.
 import marshal
 import os
 import sys
+from typing import Any, BinaryIO
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
 
@@ -60,7 +61,7 @@ def main() -> None:
         print(0)
 
 
-def _forked(plan, path, start, end):
+def _forked(plan: Plan, path: str, start: int, end: int) -> "tuple[int, int]":
     reading, writing = os.pipe()
     pid = os.fork()
     if pid:
@@ -72,7 +73,7 @@ def _forked(plan, path, start, end):
     os._exit(0)
 
 
-def _scanned(plan, path, start, end):
+def _scanned(plan: Plan, path: str, start: int, end: int) -> "dict[Any, Any]":
     """The groups of the lines that begin in a part of a file."""
     scan = Scan(plan)
     feed = scan.feed
@@ -97,7 +98,7 @@ def _scanned(plan, path, start, end):
     return dict(scan.take()[0])
 
 
-def _from_newline(file):
+def _from_newline(file: "BinaryIO") -> bytes:
     """What was read behind the first newline from here on."""
     while True:
         data = file.read(BLOCK)

@@ -278,7 +278,7 @@ COMMON = {"version": 1, "format": format_data("common"), "aggregates": [["count"
     ("change", "why"),
     [
         ({"version": 2}, "version 2 is not known"),
-        ({"wher": None}, "no part 'wher'"),
+        ({"whom": None}, "no part 'whom'"),
         ({"where": ["=", ["field", "statsu"], ["value", 1]]}, "no field 'statsu'; there are bytes, client"),
         ({"where": ["=", ["field", "path"], ["value", 1]]}, "path is of type string and cannot be compared with int"),
         ({"where": ["field", "path"]}, "needs a condition"),

@@ -47,7 +47,7 @@ WRONG = [
     Wrong("nginx f | (a or b", "(", ("a parenthesis is not closed",)),
     Wrong('nginx f | ""', '""', ("an empty text is in every line",)),
     # conditions
-    Wrong("nginx f | where sttatus > 5", "sttatus", ("no field 'sttatus' in the format nginx", "did you mean 'status'?")),
+    Wrong("nginx f | where sttatus > 5", "sttatus", ("no field 'sttatus' in the format nginx", "mean 'status'?")),
     Wrong("nginx f | where STATUS > 5", "STATUS", ("no field 'STATUS'", "did you mean 'status'?")),
     Wrong("nginx f | where foo > 5", "foo", ("no field 'foo'", "there are agent, bytes, client", "in quotes")),
     Wrong("raw f | where status > 5", "status", ("the format raw, which has only `line`", 'parse "* ..." as status')),
