@@ -9,6 +9,7 @@ Its life:  submitted -> snapshots ... -> (drain) -> final snapshot -> released b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,7 +77,7 @@ class Run:
         self._windows: dict[int, Window] = {}
         self._providers: dict[int, str] = {}
         self._live: set[int] = set()
-        #: What each live job was asked for with, those whose start is on its way or has been, and their providers.
+        #: What live jobs were asked for with, unless they are restarted; those that were begun, and their providers.
         self._needs: dict[int, NeedStart] = {}
         self._going: set[int] = set()
         self._started: set[str] = set()
@@ -203,11 +204,9 @@ class Run:
         yield await self.reducing.snapshot(final=True)
 
     async def _until(self, when: float | None) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(when):
                 await self._finished.wait()
-        except TimeoutError:
-            pass
 
     # -- ending
 
@@ -385,10 +384,10 @@ class Run:
         provider = self._providers[job]
         if isinstance(message, Fault) and self._options.on_fault:
             self._options.on_fault(provider, message)
-        size = max(size, len(getattr(message, "payload", b"")))
-        self.reducing.put(provider, message, size)
+        self.reducing.put(provider, message, max(size, len(getattr(message, "payload", b""))))
         if isinstance(message, End):
-            self._ends[provider] = message
+            if job in self._needs:
+                self._ends[provider] = message
             self._ended(job)
             if message.drained and not self._refilter.leaves(provider):
                 self._over.add(provider)
@@ -477,7 +476,8 @@ class Run:
         elif isinstance(instruction, (Restart, Stop)):
             # A number may have been given again since, by another coordinator: to a job that has not been begun yet.
             if instruction.job in self._going:
-                restart = isinstance(instruction, Restart) and self._question.work.resume != "never"
+                if restart := isinstance(instruction, Restart) and self._question.work.resume != "never":
+                    self._needs.pop(instruction.job, None)  # its end will not be its provider's
                 self._send(Cancel(job=instruction.job, mode="restart" if restart else "abort"))
         else:
             self.drain()

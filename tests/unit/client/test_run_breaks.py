@@ -179,6 +179,17 @@ async def test_an_end_whose_state_was_lost_on_the_way_counts_unless_it_was_a_bre
             assert len(rig.of(Submit)) == 1 + broken
 
 
+async def test_the_end_of_a_job_that_is_restarted_is_not_its_providers() -> None:
+    """The coordinator died before it could say so: the next one is asked for it again."""
+    async with running("exact") as rig:
+        rig.run._obey(Restart("a", 1, "a cut is missing"))
+        rig.run.arrived(1, frames.END, End(job=1, epoch=1, state="killed", reason="cancelled"), 0)
+        rig.run.broken("gone")
+        rig.run.again()
+        assert [codec.unpack(message.payload)["without"] for message in rig.of(Submit)] == [[], []]
+        assert (await rig.runs(1)).epoch == 2
+
+
 async def test_breaks_are_told_to_whoever_wants_to_know() -> None:
     """Who is lost for now, why, and who is back."""
     said: list[str] = []
