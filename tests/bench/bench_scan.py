@@ -35,7 +35,8 @@ CAPTURES: Final = (
     r'END{print "$_ $c{$_}\n" for keys %c}'
 )
 DUCKDB: Final = (
-    "import duckdb, sys; rows = duckdb.sql(\"select regexp_extract(line, '\\\" (\\\\d{3}) ', 1) s, count(*) from "
+    "import duckdb, sys; duckdb.sql('set enable_progress_bar = false'); "
+    "rows = duckdb.sql(\"select regexp_extract(line, '\\\" (\\\\d{3}) ', 1) s, count(*) from "
     "read_csv('\" + sys.argv[1] + \"', columns={'line': 'VARCHAR'}, delim=chr(1), quote='', escape='', header=false) "
     'group by 1").fetchall(); print(*("%s %d" % row for row in rows), sep="\\n")'
 )
