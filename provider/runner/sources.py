@@ -201,9 +201,13 @@ def resume(found: Found, data: bytes, told: Told) -> Optional[Chain]:
     """
     at = positions.parse(data)
     chain = chains.resumed(found.source, found.path, at) if at is not None else None
-    if chain is not None:
+    if at is not None and chain is not None:
+        log = chain.logs[0]
         if not chain.sure:
             told.gap(found.source, "generation")
+        elif not log.packed and log.ident != (at.device, at.inode):
+            # No rename does that: it was copied and truncated, and nobody knows what was written in between.
+            told.gap(found.source, "truncated", None, max(0, at.seen - log.size))
         chain.logs[0].told = data
         told.opened(chain.logs[0], "resume")
         return chain

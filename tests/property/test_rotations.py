@@ -352,3 +352,16 @@ def test_what_was_read_before_a_truncation_is_not_read_again_from_the_copy(tmp_p
     before = [("write", 3), ("cut", 0), ("write", 4), ("read", 0)]
     ops = [*before, ("copied and truncated at once", 0), ("cut", 0), (back, 0)]
     play(tmp_path / "logs", ops, dated=False, header=False, block=1 << 17).check()
+
+
+def test_what_was_copied_and_truncated_while_nobody_read_is_said(tmp_path: Path) -> None:
+    """Nothing is missing of what was copied; but nobody knows what was written between the two."""
+    home = play(
+        tmp_path / "logs",
+        [("write", 3), ("cut", 0), ("write", 2), ("break", 0), ("copied and truncated at once", 0), ("cut", 0)],
+        dated=False,
+        header=False,
+        block=1 << 17,
+    )
+    home.check()
+    assert [(gap["reason"], gap["bytes"]) for gap in home.gaps] == [("truncated", 0)]
