@@ -261,6 +261,16 @@ def copy_of(log: Log, path: str) -> Optional[Chain]:
     return None
 
 
+def restart(log: Log, path: str) -> None:
+    """A log was truncated, and nothing holds the place where we were: go on at its beginning."""
+    log.restart()
+    log.touched = True
+    known = before_log(log, path)
+    if known[:2] != log.before[:2]:
+        # What stands before it now is a copy of it, of which we had read more than all.
+        log.before = known
+
+
 def late(log: Log, path: str) -> Optional[Log]:
     """The generation before this one, read up to where it had been: its writer may not be done with it."""
     among = generations(path)

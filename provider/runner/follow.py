@@ -319,8 +319,7 @@ class Follow(Source):
         if chain is None:
             lines = 1 if log.torn and log.seen == log.read_to else None
             self._told.gap(log.source, "truncated", lines if lost else 0, lost)
-            log.restart()
-            log.touched = True
+            chains.restart(log, path)
             return
         copy = chain.logs[0]
         self._told.gap(log.source, "truncated", None, None if copy.packed else max(0, log.seen - copy.size))

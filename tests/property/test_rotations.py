@@ -135,10 +135,13 @@ class Log:
             if path.suffix != ".gz":
                 self.squeeze(path)
 
-    def copytruncate(self) -> None:
+    def copy(self) -> None:
         self.mend()
         self.copied = True
         shutil.copy2(self.path, self.next_name())
+
+    def copytruncate(self) -> None:
+        self.copy()
         os.truncate(self.path, 0)
         if self.header:
             self.file.write(HEADER)
@@ -306,6 +309,11 @@ def do(home: Home, log: Log, what: str, count: int) -> None:
         home.read(partly=count)
         home.cut()
         home.stop()
+    elif what == "copied, read on and truncated":
+        log.copy()
+        log.write(count)
+        home.read()
+        os.truncate(log.path, 0)
     elif what == "copied and truncated at once":
         log.copytruncate()
     else:
@@ -365,3 +373,11 @@ def test_what_was_copied_and_truncated_while_nobody_read_is_said(tmp_path: Path)
     )
     home.check()
     assert [(gap["reason"], gap["bytes"]) for gap in home.gaps] == [("truncated", 0)]
+
+
+@pytest.mark.parametrize("lines", [3, 600])
+def test_a_copy_of_which_more_than_all_was_read_is_not_read(tmp_path: Path, lines: int) -> None:
+    """Lines that were written after a log was copied were read before it was truncated: the copy has nothing new."""
+    ops = [("write", lines), ("cut", 0), ("copied, read on and truncated", 2), ("cut", 0), ("write", 4), ("read", 0)]
+    play(tmp_path / "logs", [*ops, ("break", 0)], dated=False, header=False, block=1 << 17).check()
+    play(tmp_path / "again", ops, dated=True, header=False, block=1 << 17).check()
