@@ -1,4 +1,4 @@
-"""Runs a client or a coordinator of a world: ``python -m tests.chaos.driver MUTANT client|coordinator ...``.
+"""Runs a process of a world: ``python -m tests.chaos.driver MUTANT client|coordinator|resident ...``.
 
 The program as it is, but for its patience: leases are shorter, so that a world sees more in the same time, and nobody
 gives up what is ended again and again, as only worlds like these do. A mutant is a bug that is planted here.
@@ -93,5 +93,9 @@ if __name__ == "__main__":
     hurry()
     if sys.argv[2] == "client":
         client(sys.argv[1], sys.argv[3:])
+    elif sys.argv[2] == "resident":
+        from tests.chaos import resident
+
+        resident.main(sys.argv[3:])
     else:
         sys.exit(coordinator(sys.argv[1], sys.argv[3:]))

@@ -97,6 +97,10 @@ def _sshds(world: World) -> list[str]:
     return [host.name for host in world.hosts.all if host.index is not None]
 
 
+def _residents(world: World) -> list[str]:
+    return [host.name for host in world.hosts.all if host.server is not None]
+
+
 def _lossy(world: World) -> list[str]:
     return [host.name for host in world.hosts.all if isinstance(host.link, LossyLink)]
 
@@ -175,6 +179,14 @@ def _link(order: str) -> Begin:
         return link.resume
 
     return begin
+
+
+def _kill_resident(world: World, fault: Fault) -> End:
+    server = of(world, fault.target).server
+    assert server is not None
+    resident = server
+    resident.kill()
+    return lambda: None if resident.alive else resident.start()
 
 
 def _line(loss: float, delay_s: float) -> Begin:
@@ -287,6 +299,7 @@ KINDS: Final[dict[str, Kind]] = {
     "child stopped": Kind(_stops(Host.children), _hosts, 0.1, 1.0),
     "sshd killed": Kind(_kill_sshd, _sshds, weight=1.5),
     "sshd stopped": Kind(_freeze_sshd, _sshds, 0.1, 1.0),
+    "resident killed": Kind(_kill_resident, _residents, 0.0, 0.4),
     "link down": Kind(_link("both"), _sshds, 0.1, 1.0),
     "link one way": Kind(_link("there"), _sshds, 0.1, 1.0, 0.5),
     "link the other way": Kind(_link("back"), _sshds, 0.1, 1.0, 0.5),

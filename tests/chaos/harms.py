@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from backplane.client.reducing import Reducing
 from backplane.client.run import Run
-from backplane.reduce.answer import Answer, Begin, Nonsense
-from backplane.wire.messages import Beat, Cancel, Cut, End, Gap, Message, NeedStart, Open
+from backplane.reduce.answer import Answer, Begin, Nonsense, Restart
+from backplane.wire.messages import Beat, Cut, End, Gap, Message, NeedStart, Open
 from tests.rigs import failpoints
 
 #: The steps at which a client can be ended that is no command line.
@@ -45,7 +45,7 @@ def _putting(self: Reducing, provider: str, message: Message | Nonsense, size: i
             return
         if message.last and message.part and (run := _tearing.pop(id(self), None)):
             _torn.add((id(self), message.job))
-            run._send(Cancel(job=message.job, mode="restart"))
+            run._obey(Restart(provider, message.job, "broken within a cut"))
             return
         _recent.setdefault(id(self), deque(maxlen=60)).append((provider, message, size))
     _put(self, provider, message, size)

@@ -1,4 +1,4 @@
-"""The providers of a world: sshds behind links that can be cut, and runners behind a plain command.
+"""The providers of a world: sshds behind links that can be cut, residents, and runners behind a plain command.
 
 Knows how each is reached and which processes are its own. Does not know what is asked.
 """
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provider import serve
 from tests.chaos.logs import NAME
+from tests.chaos.processes import Resident
 from tests.rigs.links import LossyLink, SilentLink, lossy_why_not
-from tests.rigs.sshd import MARK, SshdFarm, _marked
+from tests.rigs.sshd import MARK, SshdFarm, _children, _marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Host:
     Attributes:
         folder: where its relative paths begin.
         entry: as a submit has it.
-        mark: in the environment of all its processes.
+        mark: in the environment of all its processes; a resident's are those that it has started.
         index: its number in the farm of sshds; None for one behind a command.
         link: the way to it, if it can be cut; where that is possible, one of a world can lose packets.
     """
@@ -36,9 +38,12 @@ class Host:
     mark: str
     index: int | None = None
     link: SilentLink | None = None
+    server: Resident | None = None
 
     def processes(self) -> list[int]:
         """Those that logins or commands have started there."""
+        if self.server is not None:
+            return _descendants(self.server)
         return _marked(f"{MARK}={self.mark}\0")
 
     def readers(self) -> int:
@@ -94,13 +99,15 @@ class Hosts:
 
 
 @contextlib.contextmanager
-def hosts(directory: Path, sshds: int, commands: int) -> Iterator[Hosts]:
-    """So many of both kinds, until the end of the context."""
+def hosts(directory: Path, sshds: int, commands: int, residents: int) -> Iterator[Hosts]:
+    """So many of each kind, until the end of the context."""
     with contextlib.ExitStack() as stack:
         farm = stack.enter_context(SshdFarm(directory / "farm", sshds))
         found = [_linked(stack, farm, index) for index in range(sshds)]
         found += [_commanded(directory / name, name) for name in (f"c{number:02}" for number in range(commands))]
         stack.callback(_end, found)
+        for number in range(residents):
+            found.append(_resident(directory, f"r{number:02}", farm))
         yield Hosts(found, farm, {"known_hosts": str(farm.known_hosts), "allow_root": os.getuid() == 0})
 
 
@@ -128,8 +135,33 @@ def _commanded(folder: Path, name: str) -> Host:
     return Host(name, folder, {"name": name, "reach": "command", "via": via}, mark)
 
 
+def _resident(directory: Path, name: str, farm: SshdFarm) -> Host:
+    home = directory / name
+    home.mkdir()
+    key = serve.KeyPair.fresh(name)
+    (directory / f"{name}.key").write_bytes(key.private)
+    server = Resident(name, directory, home, directory / f"{name}.key", farm.identity.with_suffix(".pub"))
+    server.start()
+    with farm.known_hosts.open("a") as known:
+        known.write(f"[127.0.0.1]:{server.port} {' '.join(key.public.split()[:2])}\n")
+    entry = {"name": name, "address": "127.0.0.1", "port": server.port, "user": "any", "key": str(farm.identity)}
+    return Host(name, home, entry, "", server=server)
+
+
+def _descendants(server: Resident) -> list[int]:
+    if server.process is None:
+        return []
+    children, found = _children(), [server.process.pid]
+    for pid in found:
+        found += children.get(pid, [])
+    return found[1:]
+
+
 def _end(found: list[Host]) -> None:
     for host in found:
+        if host.server is not None:
+            host.server.kill()
+            continue
         for pid in host.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)

@@ -60,6 +60,8 @@ class Log:
         self.dated = dice.random() < 0.4
         self.rotations = 0
         self.cut = False
+        #: Something is gone that somebody may not have noticed yet.
+        self._fresh = False
         self._dice = dice
         self._number = 0
         self._file = self._created()
@@ -120,8 +122,13 @@ class Log:
         self._gzip(name)
 
     def squeeze_older(self) -> None:
-        """What was rotated before is compressed, but for the newest."""
+        """What was rotated before is compressed, but for the newest.
+
+        Not where something is gone that nobody may have noticed: of a compressed copy nobody can say that it is one.
+        """
         self.mend()
+        if self._fresh:
+            return
         for path in self._older()[:-1]:
             if path.suffix != ".gz":
                 self._gzip(path)
@@ -144,11 +151,13 @@ class Log:
         self.mend()
         self.cut = True
         shutil.copy2(self.path, self._next())
+        self._fresh = True
         self._file.write(b"".join(self._line(gone=True) for _ in range(self._dice.randrange(1, 9))))
         os.truncate(self.path, 0)
 
     def tidy(self) -> None:
-        """Delete generations that everybody has read long ago."""
+        """Everybody has read all of it; delete generations of which that is long ago."""
+        self._fresh = False
         old = time.time() - OLD_S
         for path in self._older()[:-_KEEP]:
             if path.stat().st_mtime < old:

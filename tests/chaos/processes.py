@@ -108,6 +108,32 @@ class Coordinator(Process):
             self.process.stdout.close()
 
 
+class Resident(Process):
+    """A resident provider, at the same port in each of its lives."""
+
+    def __init__(self, name: str, place: Path, home: Path, host_key: Path, authorized: Path) -> None:
+        super().__init__(name, place)
+        self._files = home, host_key, authorized
+        self.port = 0
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self.kill()
+        home, host_key, authorized = map(str, self._files)
+        self.process = self._started(
+            _driven("", "resident", home, str(self.port), host_key, authorized), subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def kill(self) -> None:
+        super().kill()
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
 class Client(Process):
     """A client that asks all its queries as soon as it is there.
 

@@ -36,7 +36,7 @@ def trial(mutant: str, directory: Path, number: int) -> Trial:
     planted = MUTANTS[mutant]
     durable = any(kind.startswith("client") for kind, _ in planted.faults)
     named, adhoc = (planted.forms, ()) if durable else ((), planted.forms)
-    plan = Plan(0, 2, named, adhoc, mutant, recover_s=12.0, sure_s=1.0)
+    plan = Plan(0, 2, named, adhoc, mutant=mutant, recover_s=12.0, sure_s=1.0)
     figures, caught = Figures(), None
     began = time.monotonic()
     try:

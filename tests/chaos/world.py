@@ -43,6 +43,7 @@ class Plan:
     commands: int = 1
     named: tuple[str, ...] = ("aggregates", "function", "class")
     adhoc: tuple[str, ...] = ("combined", "executable")
+    residents: int = 0
     mutant: str = ""
     recover_s: float = 60.0
     sure_s: float = 6.0
@@ -168,7 +169,7 @@ class World:
                     return time.monotonic() - began
                 if now > late:
                     raise Wrong(f"not recovered after {self.plan.recover_s:.0f} s: {open_}; {self.states()}")
-                if now > more:
+                if now > more and any(query not in read_since for query in open_):
                     more = now + MORE_S
                     self.write(1)
                 time.sleep(_POLL_S)
@@ -245,7 +246,7 @@ def world(plan: Plan, directory: Path, seed: int) -> Iterator[World]:
     dice = random.Random(seed)
     directory.mkdir(parents=True)
     with contextlib.ExitStack() as stack:
-        there = stack.enter_context(hosts(directory, plan.sshds, plan.commands))
+        there = stack.enter_context(hosts(directory, plan.sshds, plan.commands, plan.residents))
         logs = {host.name: Log(host.folder, random.Random(dice.random())) for host in there.all}
         writers = Writers(list(logs.values()), random.Random(dice.random()))
         daemon = Coordinator(directory, plan.mutant) if plan.named else None
