@@ -80,4 +80,4 @@ reference: setup ## write docs/reference/cli.md from the program
 	@$(PYTHON) -m tests.docs.cli_reference
 
 portable: setup
-	@$(PYTHON) -m pytest -q --hide-linux --continue-on-collection-errors $(AGAIN) tests/unit tests/property tests/integration
+	@nice $(PYTHON) -m pytest -q -o cache_dir=.pytest_cache/portable --hide-linux --continue-on-collection-errors $(AGAIN) tests/unit tests/property tests/integration
