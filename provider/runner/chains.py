@@ -237,14 +237,17 @@ def behind(among: List[Generation], before: Before) -> int:
 def has_copy(log: Log, path: str, held: "Set[Ident]") -> bool:
     """What stands before a log is not what stood there, and none of those that we hold."""
     among = generations(path)
-    if len(among) < 2 or among[-2].ident in held:
+    idents = [one.ident for one in among]
+    older = among[: idents.index(log.ident)] if log.ident in idents else []
+    if not older or older[-1].ident in held:
         return False
-    return before_of(among[:-1])[:2] != log.before[:2] and not _behind(among[:-1], log.before)
+    return before_of(older)[:2] != log.before[:2] and not _behind(older, log.before)
 
 
 def copy_of(log: Log, path: str) -> Optional[Chain]:
     """The copy that somebody made of a log before truncating it, at the line where we are, and what is newer."""
-    at, offset, told, before = log.memory(), log.offset, log.told, log.before
+    # When it was written last is known no more: truncating it was the last time.
+    at, offset, told, before = log.memory()._replace(written=0), log.offset, log.told, log.before
     for _ in range(_TRIES):
         among = generations(path)
         place = locate(log.source, [one if one.ident != log.ident else one._replace(size=-1) for one in among], at)

@@ -357,6 +357,10 @@ class Log:
             self.seen = size
         return size
 
+    def shrunk(self) -> bool:
+        """It was truncated, as its size or its content shows."""
+        return not self.packed and (self.look() < self._read_at or not self.intact())
+
     def emptied(self) -> bool:
         """It was empty and has been written since: somebody may have copied and truncated it in between."""
         if self._read_at or self._head.size or self.packed:

@@ -225,11 +225,7 @@ class Follow(Source):
             if raw.data or raw.skipped:
                 yield self._block(followed, log, raw)
             return
-        if copied:
-            # What was seen of it was written after it was truncated.
-            log.seen = 0
-            self._truncated(followed, log)
-        elif log.rewritten or log.look() < log.read_to or not log.intact():
+        if copied or log.rewritten or log.look() < log.read_to or not log.intact():
             self._truncated(followed, log)
         elif followed.waiting:
             if self._ripe(followed, log, now):
@@ -303,7 +299,10 @@ class Follow(Source):
 
     def _copied(self, followed: Followed, log: Log) -> bool:
         """Somebody copied and truncated a file of which we had read nothing, so that it shows no sign of that."""
-        return log.emptied() and chains.has_copy(log, followed.found.path, {each.ident for each in followed.logs()})
+        found = log.emptied() and chains.has_copy(log, followed.found.path, {each.ident for each in followed.logs()})
+        if found:
+            log.seen = 0  # what was seen of it was written afterwards
+        return found
 
     def _truncated(self, followed: Followed, log: Log) -> None:
         self.leaving(log.source)
@@ -371,13 +370,15 @@ class Follow(Source):
         elif newest is None:
             self._came_back(followed)
         elif one.ident != newest.ident:
-            if not followed.waiting:
+            if followed.waiting:
+                self._waits(followed, newest)  # first, since it is looked for by what it holds
+            else:
                 followed.quiet_since = max(followed.quiet_since, now)
-                if not newest.packed and (newest.look() < newest.read_to or not newest.intact()):
-                    self._truncated(followed, newest)  # first, since it is looked for by what it holds
+                if newest.shrunk() or self._copied(followed, newest):
+                    self._truncated(followed, newest)
             self._newer(followed)
-        elif newest is not followed.log and (newest.look() < newest.seen or self._copied(followed, newest)):
-            self._rewritten(followed, newest)
+        elif newest is not followed.log:
+            self._waits(followed, newest)
 
     def _unwatched(self, followed: Followed, log: Log) -> None:
         """What was not told of may have been so only in this moment; but not if it had time to be."""
@@ -394,8 +395,7 @@ class Follow(Source):
         if newest is None or room <= 0:
             followed.more = True
             return
-        held = frozenset(log.ident for log in followed.logs())
-        chain = chains.after(newest, followed.found.path, held)
+        chain = chains.after(newest, followed.found.path, frozenset(log.ident for log in followed.logs()))
         if chain.logs and not chain.sure:
             self._told.gap(newest.source, "vanished")
         for log in chain.logs:
@@ -404,8 +404,10 @@ class Follow(Source):
         followed.more = chain.more
         self._ready.add(followed)
 
-    def _rewritten(self, followed: Followed, newest: Log) -> None:
-        """A file that waits for its turn was truncated: what it held is in a copy, or lost."""
+    def _waits(self, followed: Followed, newest: Log) -> None:
+        """A file that waits for its turn; if it was truncated, what it held is in a copy, or lost."""
+        if newest.look() >= newest.seen and not self._copied(followed, newest):
+            return
         chain = chains.copy_of(newest, followed.found.path)
         lost = newest.seen if chain is None else max(0, newest.seen - chain.logs[0].size)
         self._told.gap(newest.source, "truncated", None, lost)

@@ -229,6 +229,16 @@ class Home:
                 return
             self.take(block, len(block.items))
 
+    def look(self, *, sweep: bool) -> None:
+        """One look at what there is, and at the names as well."""
+        assert isinstance(self.source, Follow)
+        if sweep:
+            self.source._sweep_at = 0.0
+        block = next(self.blocks, None)
+        self.heard()
+        if block is not None:
+            self.take(block, len(block.items))
+
     def stop(self) -> None:
         """The reader is gone, with all that was not applied."""
         self.heard()
@@ -309,6 +319,8 @@ def do(home: Home, log: Log, what: str, count: int) -> None:
         home.read(partly=count)
         home.cut()
         home.stop()
+    elif what == "look":
+        home.look(sweep=bool(count))
     elif what == "copied, read on and truncated":
         log.copy()
         log.write(count)
@@ -381,3 +393,20 @@ def test_a_copy_of_which_more_than_all_was_read_is_not_read(tmp_path: Path, line
     ops = [("write", lines), ("cut", 0), ("copied, read on and truncated", 2), ("cut", 0), ("write", 4), ("read", 0)]
     play(tmp_path / "logs", [*ops, ("break", 0)], dated=False, header=False, block=1 << 17).check()
     play(tmp_path / "again", ops, dated=True, header=False, block=1 << 17).check()
+
+
+COPIED = ("copied and truncated at once", 0)
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        [("rotate", 0), ("look", 1), ("write", 5), COPIED, ("rotate", 0), ("look", 0)],
+        [COPIED, ("look", 1), ("look", 0), ("write", 1), COPIED, ("rotate", 0)],
+        [COPIED, ("cut", 0), ("write", 2), COPIED, COPIED, ("rotate", 0), ("read", 0)],
+    ],
+)
+def test_a_log_that_waits_is_found_in_its_copy_under_another_name(tmp_path: Path, ops: list[tuple[str, int]]) -> None:
+    """Copied, truncated and renamed before its turn came: the copy is read in its place."""
+    for dated in (False, True):
+        play(tmp_path / "logs", [("write", 3), ("cut", 0), *ops], dated=dated, header=False, block=1 << 17).check()
