@@ -184,7 +184,8 @@ def until(what: Callable[[], bool], seconds: float = GONE_S) -> bool:
 
 
 BEHAVIOURS = {
-    "follows": "#!/usr/bin/awk -f\n{ print; fflush() }\n",
+    # Not awk: mawk reads a pipe by 4,096 bytes.
+    "follows": "#!/bin/sh\nwhile read -r line; do echo \"$line\"; done\n",
     "hides": "#!/bin/sh\necho x\nsetsid sleep 3600 &\n(setsid sleep 3600 &)\nsleep 3600\n",
     "floods": "#!/bin/sh\nwhile :; do echo 0123456789012345678901234567890123456789; done\n",
 }
@@ -241,14 +242,18 @@ def test_client_killed(query: Path, two: SshdFarm) -> None:
 
 
 def test_coordinator_killed(query: Path, two: SshdFarm) -> None:
-    """kill -9 of the coordinator: likewise, and the client says lost."""
+    """kill -9 of the coordinator: likewise, and the one that takes its place starts anew, with a gap that is named."""
     with running(query, two) as process:
+        before = [set(two.processes(i)) for i in range(2)]
         os.kill(coordinator_of(process), signal.SIGKILL)
-        assert gone(two), [two.processes(i) for i in range(2)]
+        assert until(lambda: not any(before[i] & set(two.processes(i)) for i in range(2))), before
+        assert until(lambda: all(two.processes(i) for i in range(2))), "they begin anew"
+        process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         last = json.loads(process.stdout.readlines()[-1])
-    assert last["final"] is True
-    assert last["coverage"]["states"] == {"lost": 2}
+        assert last["final"] is True
+        assert len(last["inexact"]) >= 1, last["inexact"]
+        assert gone(two), [two.processes(i) for i in range(2)]
 
 
 def test_drained(query: Path, two: SshdFarm) -> None:
