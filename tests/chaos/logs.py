@@ -60,8 +60,8 @@ class Log:
         self.dated = dice.random() < 0.4
         self.rotations = 0
         self.cut = False
-        #: Something is gone that somebody may not have noticed yet.
-        self._fresh = False
+        #: Something is gone that somebody may not have noticed yet; it was rotated, likewise.
+        self._fresh = self._rotated = False
         self._dice = dice
         self._number = 0
         self._file = self._created()
@@ -147,7 +147,13 @@ class Log:
         os.truncate(self.path, 0)
 
     def copy_write_truncate(self) -> None:
-        """Copied, written to, then truncated: what was written is on no disk any more."""
+        """Copied, written to, then truncated: what was written is on no disk any more.
+
+        Only of a log that was not rotated just now: whoever is away for both cannot know of the second.
+        """
+        if self._rotated:
+            self.copy_truncate()
+            return
         self.mend()
         self.cut = True
         shutil.copy2(self.path, self._next())
@@ -157,7 +163,7 @@ class Log:
 
     def tidy(self) -> None:
         """Everybody has read all of it; delete generations of which that is long ago."""
-        self._fresh = False
+        self._fresh = self._rotated = False
         old = time.time() - OLD_S
         for path in self._older()[:-_KEEP]:
             if path.stat().st_mtime < old:
@@ -177,6 +183,7 @@ class Log:
 
     def _next(self) -> Path:
         self.rotations += 1
+        self._rotated = True
         if self.dated:
             return self.path.with_name(f"{NAME}-20261120{self.rotations:06}")
         for path in self._older():
