@@ -38,6 +38,8 @@ WINDOW_BYTES: Final = 2 << 20
 STREAM_BYTES: Final = 256 << 10
 #: Asked for by a provider's level, and not in this version.
 _LATER_LEVELS: Final = frozenset(("forced", "sftp"))
+#: How asyncssh says that sshd has not answered since the connection is gone. Its code is one that sshd gives as well.
+_CLOSED: Final = "SSH connection closed"
 
 
 class SshReach:
@@ -228,6 +230,8 @@ async def _session(
     except TimeoutError:
         raise ReachError(f"sshd did not open a session within {open_s:g} s") from None
     except asyncssh.ChannelOpenError as exc:
+        if exc.reason == _CLOSED:
+            raise ReachError("the connection broke while a session was opened") from exc
         raise ReachError(f"sshd opens no session: {exc.reason}", state="refused", retry=False) from exc
     except (asyncssh.Error, OSError) as exc:
         raise ReachError(f"the connection broke while a session was opened: {words(exc)}") from exc
