@@ -258,22 +258,15 @@ def _die(world: World, fault: Fault) -> End:
 def _fill_disk(world: World, fault: Fault) -> End:
     process = _client(world, fault.target).process
     assert process is not None
-    before = _limit(process.pid, _FULL_BYTES)
-    return lambda: None if before is None else _free(process.pid, before)
+    _limit(process.pid, _FULL_BYTES)
+    return lambda: _limit(process.pid, None)
 
 
-def _limit(pid: int, size: int) -> int | None:
-    with contextlib.suppress(ProcessLookupError):
-        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
-        return soft
-    return None
-
-
-def _free(pid: int, size: int) -> None:
+def _limit(pid: int, size: int | None) -> None:
+    """How far its files may grow; None for as far as they ever might."""
     with contextlib.suppress(ProcessLookupError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
 
 def _rotate(name: str) -> Begin:
