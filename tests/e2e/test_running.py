@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rigs.program import ARGV, call, snapshots, started
+from tests.rigs.program import ARGV, call, snapshots, started, wait_for_reader
 
 COUNT_LINES = '"""Lines."""\ndef map(lines):\n    for line in lines:\n        yield 1\nreduce = "count"\n'
 FOREVER = 'def map():\n    import time\n    yield "began", 1\n    time.sleep(3600)\nreduce = "count"\n'
@@ -31,6 +31,7 @@ def test_follow_counts_what_is_appended(tmp_path: Path) -> None:
         arriving = snapshots(process)
         while next(arriving)["coverage"]["states"] != {"running": 1}:
             pass
+        wait_for_reader(log)
         counted = 0
         with log.open("a") as file:
             for n in range(20):

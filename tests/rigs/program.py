@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,21 @@ class Done:
     def reason(self, provider: str) -> str:
         """A provider's reason in the final snapshot."""
         return str(self.snapshot["coverage"]["providers"][provider]["reason"])
+
+
+def wait_for_reader(path: Path) -> None:
+    """Until some process has a file open: `running` is said when the filter has, which is a moment before."""
+    deadline = time.monotonic() + HANGS_S
+    while not any(_opens(fd, path) for fd in Path("/proc").glob("[0-9]*/fd/*")):
+        assert time.monotonic() < deadline, f"nobody reads {path}"
+        time.sleep(0.05)
+
+
+def _opens(fd: Path, path: Path) -> bool:
+    try:
+        return fd.readlink() == path
+    except OSError:  # it has been closed meanwhile
+        return False
 
 
 def call(*args: str | Path, cwd: Path | None = None, stdin: bytes = b"", **environ: str) -> Done:
