@@ -27,6 +27,7 @@ VALUES = 400_000
 FAST_ASKED = 5
 SLOW = f'''
 """Far more values than are under way at a time, each of which takes ten times as long to reduce as to emit."""
+import os
 import time
 
 opened = set()
@@ -55,6 +56,7 @@ def reduce(a, b):
 '''
 FAST = '''
 """A thousand values from the same runners."""
+import os
 
 
 def runner():
