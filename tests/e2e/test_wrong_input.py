@@ -57,7 +57,7 @@ def test_query_files(tmp_path: Path, source: str, line: str) -> None:
         (["run", "http-status", "--every", "soon"], ["--every", "soon"]),
         (["run", "http-status", "-w", "web[1-"], ["web[1-"]),
         (["run", "http-status", "-", "-w", "web1"], ["standard input"]),
-        (["run", "nginx /var/log/x | count"], ["not in this version"]),
+        (["run", "nginx /var/log/x | cuont"], ["  ^^^^^"]),
     ],
     ids=lambda each: each[-1] if isinstance(each, list) else None,
 )
