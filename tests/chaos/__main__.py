@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -28,7 +30,18 @@ def main() -> int:
     parser.add_argument("--world", type=int, metavar="SEED", help="the one world of this seed, as a failure names it")
     parser.add_argument("--no-mutants", action="store_true", help="faults only")
     args = parser.parse_args()
+    # Whoever ends this ends what it has started, too: worlds that run are closed before it goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
+    failed = _run(args, directory)
+    if failed:
+        print(f"what is left of the worlds that went wrong is in {directory}")
+    else:
+        shutil.rmtree(directory)
+    return failed
+
+
+def _run(args: argparse.Namespace, directory: Path) -> bool:
     if args.world is not None:
         figures = Figures()
         failed = [found] if (found := one(args.world, args.faults, directory, figures)) else []
