@@ -185,7 +185,7 @@ def until(what: Callable[[], bool], seconds: float = GONE_S) -> bool:
 
 BEHAVIOURS = {
     # Not awk: mawk reads a pipe by 4,096 bytes.
-    "follows": "#!/bin/sh\nwhile read -r line; do echo \"$line\"; done\n",
+    "follows": '#!/bin/sh\nwhile read -r line; do echo "$line"; done\n',
     "hides": "#!/bin/sh\necho x\nsetsid sleep 3600 &\n(setsid sleep 3600 &)\nsleep 3600\n",
     "floods": "#!/bin/sh\nwhile :; do echo 0123456789012345678901234567890123456789; done\n",
 }
