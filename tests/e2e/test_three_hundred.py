@@ -10,7 +10,7 @@ from tests.rigs import crowd
 
 pytestmark = [pytest.mark.sshd, pytest.mark.linux]
 
-COUNT = 60
+COUNT = 30
 
 
 async def test_three_clients_ask_a_crowd_and_its_daemon_is_killed_twice(tmp_path: Path) -> None:
