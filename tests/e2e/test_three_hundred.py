@@ -1,4 +1,4 @@
-"""A crowd behind a shared daemon: sixty providers here, three hundred in `tests.bench.bench_three_hundred`."""
+"""A crowd behind a shared daemon: thirty providers here, three hundred in `tests.bench.bench_three_hundred`."""
 
 from __future__ import annotations
 
