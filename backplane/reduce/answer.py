@@ -108,8 +108,6 @@ class Statistics:
     broken: int
     #: Payload bytes of cuts that are not complete.
     staged_bytes: int
-    #: The largest that it was for one provider.
-    peak_staged_bytes: int
 
 
 class _Provider:
@@ -168,7 +166,6 @@ class Answer:
         self._seq = 0
         self._cuts = 0
         self._broken = 0
-        self._peak = 0
         self._most_groups = most_groups
         self._journal = Journal() if durable else None
         self._expecting = Expecting()
@@ -345,7 +342,6 @@ class Answer:
             duplicates=sum(cursor.duplicates for cursor in cursors),
             broken=self._broken,
             staged_bytes=sum(cursor.staged_bytes for cursor in cursors),
-            peak_staged_bytes=self._peak,
         )
 
     def _known(self, name: str) -> _Provider:
@@ -395,7 +391,6 @@ class Answer:
 
     def _cut(self, provider: str, each: _Provider, message: Cut) -> list[Instruction]:
         parts = each.cursor.stage(message)
-        self._peak = max(self._peak, each.cursor.staged_bytes)
         if parts is None:
             return []
         self._apply(provider, each, parts)

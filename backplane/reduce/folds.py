@@ -193,11 +193,6 @@ class StreamFold(_Raw):
         self._truncated = False
 
     @property
-    def truncated(self) -> bool:
-        """Something was left out."""
-        return self._truncated
-
-    @property
     def full(self) -> bool:  # type: ignore[override]  # a constant for the others
         return self._truncated
 

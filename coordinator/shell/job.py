@@ -139,7 +139,7 @@ class Job:
         self._out.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
             return "filtered_out", None
-        if not script.map:
+        if script.map is None:
             return "done", None
         await self._map(script)
         return "done", None

@@ -111,10 +111,10 @@ class ChildJob:
         self._writer.send(frames.VERDICT, {"keep": keep, "reason": None})
         if not keep:
             return "filtered_out", None
-        if not wanted.map:
+        if wanted.map is None:
             return "done", None
         idle()
-        self._map(wanted, provider)
+        self._map(wanted, wanted.map, provider)
         return "done", None
 
     def _filter(self, wanted: Script, provider: Provider) -> bool:
@@ -134,11 +134,11 @@ class ChildJob:
         except BaseException as exc:
             raise Failure(faults.raised(exc, file))
 
-    def _map(self, wanted: Script, provider: Provider) -> None:
+    def _map(self, wanted: Script, text: str, provider: Provider) -> None:
         program = "map" in wanted.programs
         self._file = file = wanted.file if program else wanted.place("map")
         with _Inside(self):
-            function = script.function(wanted.map, "map", file) if not program else None
+            function = script.function(text, "map", file) if not program else None
         self._prepare(wanted)
         self._tick_s = min(_BEAT_S, wanted.every_s)
         signal.setitimer(signal.ITIMER_REAL, self._tick_s, self._tick_s)
@@ -154,7 +154,7 @@ class ChildJob:
             self._close()
         except BadValue as exc:
             self._quiet()
-            line = None if program else script.yield_line(wanted.map, values)
+            line = None if program else script.yield_line(text, values)
             raise Failure(Fault(exc.code, str(exc), file, line))
         except Drained:
             self._close()

@@ -27,7 +27,6 @@ Expression = List[Any]
 Record = Dict[str, Any]
 
 NUMERIC = frozenset(("int", "float", "time", "duration", "size"))
-TYPES = NUMERIC | {"string", "bool", "any"}
 COMPARISONS: Dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,

@@ -20,8 +20,8 @@ class Script(NamedTuple):
 
     file: str
     filter: Optional[str]
-    #: Empty: the filter is all that is asked for.
-    map: str
+    #: None: the filter is all that is asked for.
+    map: Optional[str]
     lines: bool
     sources: List[str]
     encoding: Optional[str]
@@ -66,7 +66,7 @@ def parse(payload: bytes) -> Script:
         return Script(
             file=_typed(str, fields["file"]),
             filter=None if fields.get("filter") is None else _typed(str, fields["filter"]),
-            map=_typed(str, fields["map"] or ""),
+            map=None if fields["map"] is None else _typed(str, fields["map"]),
             lines=bool(fields["lines"]),
             sources=_texts(fields.get("sources") or []),
             encoding=None if fields.get("encoding", "utf-8") is None else _typed(str, fields.get("encoding", "utf-8")),

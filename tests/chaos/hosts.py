@@ -115,9 +115,7 @@ def _linked(stack: contextlib.ExitStack, farm: SshdFarm, index: int) -> Host:
     site = farm.sites[index]
     lossy = index == 0 and lossy_why_not() is None
     link = stack.enter_context((LossyLink if lossy else SilentLink)(site.address, site.port))
-    key = next(line for line in farm.known_hosts.read_text().splitlines() if f":{site.port} " in line)
-    with farm.known_hosts.open("a") as known:
-        known.write(f"[{link.address}]:{link.port} {key.split(' ', 1)[1]}\n")
+    farm.known_at(index, link.address, link.port)
     entry = {
         "name": site.name,
         "address": link.address,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.rigs import breaks
-from tests.rigs.program import reach, snapshots, started
+from tests.rigs.program import coordinator_of, reach, snapshots, started
 from tests.rigs.sshd import SshdFarm
 
 pytestmark = [pytest.mark.sshd, pytest.mark.timeout(240)]
@@ -53,20 +53,12 @@ def awk(farm: SshdFarm) -> Counter[str]:
     return Counter({word: int(count) for word, count in map(str.split, out.splitlines())})
 
 
-def coordinator_of(process: subprocess.Popen[str]) -> int:
-    children: list[int] = []
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        children += map(int, (task / "children").read_text().split())
-    (pid,) = [pid for pid in children if b"coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return pid
-
-
 KINDS: dict[str, tuple[Callable[[SshdFarm, subprocess.Popen[str]], None], ...]] = {
     "runner": (lambda farm, _: breaks.runner(farm, 0),),
-    "coordinator": (lambda _, process: os.kill(coordinator_of(process), signal.SIGKILL),),
+    "coordinator": (lambda _, process: os.kill(coordinator_of(process.pid), signal.SIGKILL),),
     "child, then sshd": (lambda farm, _: breaks.child(farm, 0), lambda farm, _: breaks.session(farm, 1)),
     "coordinator, then runner": (
-        lambda _, process: os.kill(coordinator_of(process), signal.SIGKILL),
+        lambda _, process: os.kill(coordinator_of(process.pid), signal.SIGKILL),
         lambda farm, _: breaks.runner(farm, 1),
     ),
 }

@@ -7,15 +7,14 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backplane.wire import limits
 from tests.rigs.links import SilentLink
-from tests.rigs.program import reach, started
+from tests.rigs.program import coordinator_of, reach, started, until
 from tests.rigs.sshd import SshdFarm
 
 pytestmark = [pytest.mark.sshd, pytest.mark.timeout(180)]
@@ -46,15 +45,6 @@ def farm(tmp_path: Path) -> Iterator[SshdFarm]:
         yield farm
 
 
-def _until(what: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 @contextlib.contextmanager
 def _running(query: Path, farm: SshdFarm, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The program, once both providers have emitted."""
@@ -70,28 +60,22 @@ def _running(query: Path, farm: SshdFarm, *options: str) -> Iterator[subprocess.
 
 
 def _gone(farm: SshdFarm, seconds: float) -> bool:
-    return _until(lambda: not farm.processes(0) and not farm.processes(1), seconds)
-
-
-def _coordinator_of(process: subprocess.Popen[str]) -> int:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    (pid,) = [int(pid) for pid in children if b"coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return pid
+    return until(lambda: not farm.processes(0) and not farm.processes(1), seconds)
 
 
 def test_client_killed(query: Path, farm: SshdFarm) -> None:
     """kill -9 of the client: its coordinator's lease ends, and with it every runner."""
     with _running(query, farm) as process:
-        coordinator = _coordinator_of(process)
+        coordinator = coordinator_of(process.pid)
         process.send_signal(signal.SIGKILL)
         assert _gone(farm, GONE_S), [farm.processes(i) for i in range(2)]
-        assert _until(lambda: not Path(f"/proc/{coordinator}").exists(), GONE_S)
+        assert until(lambda: not Path(f"/proc/{coordinator}").exists(), GONE_S)
 
 
 def test_coordinator_killed(query: Path, farm: SshdFarm) -> None:
     """kill -9 of the coordinator: the runners go, the client says lost, prints what it has and exits 3."""
     with _running(query, farm) as process:
-        os.kill(_coordinator_of(process), signal.SIGKILL)
+        os.kill(coordinator_of(process.pid), signal.SIGKILL)
         assert _gone(farm, GONE_S), [farm.processes(i) for i in range(2)]
         assert process.stdout is not None
         last = json.loads(process.stdout.readlines()[-1])
@@ -115,14 +99,8 @@ def test_link_silent(query: Path, farm: SshdFarm) -> None:
     """A link that carries nothing any more, in neither direction: the runner's own lease ends it."""
     site = farm.sites[0]
     with SilentLink(site.address, site.port) as link:
-        groups = json.loads(farm.inventory_json.read_text())
-        groups[0]["targets"] = [f"{link.address}:1"]
-        groups[0]["labels"]["ssh_port"] = str(link.port)
-        farm.inventory_json.write_text(json.dumps(groups))
-        key = next(line for line in farm.known_hosts.read_text().splitlines() if f":{site.port} " in line)
-        with farm.known_hosts.open("a") as known:
-            known.write(f"[{link.address}]:{link.port} {key.split(' ', 1)[1]}\n")
+        farm.moved(0, link.address, link.port)
         with _running(query, farm):
             link.silence()
-            assert _until(lambda: not farm.processes(0), SILENT_S), farm.processes(0)
+            assert until(lambda: not farm.processes(0), SILENT_S), farm.processes(0)
             assert farm.processes(1), "the other provider is not concerned"

@@ -8,16 +8,15 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from backplane.wire import limits
 from tests.rigs.links import SilentLink
-from tests.rigs.program import call, reach, started
+from tests.rigs.program import call, coordinator_of, reach, started, until
 from tests.rigs.sshd import Knobs, SshdFarm
 
 pytestmark = [pytest.mark.sshd, pytest.mark.timeout(240)]
@@ -174,15 +173,6 @@ def test_check_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert abs(listed[0]["facts"]["clock_offset_s"]) < 30
 
 
-def until(what: Callable[[], bool], seconds: float = GONE_S) -> bool:
-    deadline = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 BEHAVIOURS = {
     # Not awk: mawk reads a pipe by 4,096 bytes.
     "follows": '#!/bin/sh\nwhile read -r line; do echo "$line"; done\n',
@@ -225,13 +215,7 @@ def running(query: Path, farm: SshdFarm) -> Iterator[subprocess.Popen[str]]:
 
 
 def gone(farm: SshdFarm) -> bool:
-    return until(lambda: not farm.processes(0) and not farm.processes(1))
-
-
-def coordinator_of(process: subprocess.Popen[str]) -> int:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    (pid,) = [int(pid) for pid in children if b"coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return pid
+    return until(lambda: not farm.processes(0) and not farm.processes(1), GONE_S)
 
 
 def test_client_killed(query: Path, two: SshdFarm) -> None:
@@ -245,9 +229,9 @@ def test_coordinator_killed(query: Path, two: SshdFarm) -> None:
     """kill -9 of the coordinator: likewise, and the one that takes its place starts anew, with a gap that is named."""
     with running(query, two) as process:
         before = [set(two.processes(i)) for i in range(2)]
-        os.kill(coordinator_of(process), signal.SIGKILL)
-        assert until(lambda: not any(before[i] & set(two.processes(i)) for i in range(2))), before
-        assert until(lambda: all(two.processes(i) for i in range(2))), "they begin anew"
+        os.kill(coordinator_of(process.pid), signal.SIGKILL)
+        assert until(lambda: not any(before[i] & set(two.processes(i)) for i in range(2)), GONE_S), before
+        assert until(lambda: all(two.processes(i) for i in range(2)), GONE_S), "they begin anew"
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
         last = json.loads(process.stdout.readlines()[-1])
@@ -271,13 +255,7 @@ def test_link_silent(query: Path, two: SshdFarm) -> None:
     """A link that carries nothing any more, in neither direction: the shells' own clocks end them."""
     site = two.sites[0]
     with SilentLink(site.address, site.port) as link:
-        groups = json.loads(two.inventory_json.read_text())
-        groups[0]["targets"] = [f"{link.address}:1"]
-        groups[0]["labels"]["ssh_port"] = str(link.port)
-        two.inventory_json.write_text(json.dumps(groups))
-        key = next(line for line in two.known_hosts.read_text().splitlines() if f":{site.port} " in line)
-        with two.known_hosts.open("a") as known:
-            known.write(f"[{link.address}]:{link.port} {key.split(' ', 1)[1]}\n")
+        two.moved(0, link.address, link.port)
         with running(query, two):
             link.silence()
             assert until(lambda: not two.processes(0), limits.LEASE_S + GONE_S), two.processes(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from backplane.reduce.snapshot import Snapshot
 from backplane.wire import limits
 from provider.runner import frames
 from provider.runner.cuts import PART_BYTES
+from tests.rigs.program import coordinator_of
 
 pytestmark = [pytest.mark.linux, pytest.mark.timeout(180)]
 
@@ -103,13 +105,6 @@ def _runners(snapshot: Snapshot) -> set[int]:
     return {pid for what, pid, _ in snapshot.rows if what == "runner"}
 
 
-def _coordinator() -> int:
-    # Of any thread: it is begun in one.
-    children = [pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
-    (pid,) = [int(pid) for pid in children if b"coordinator" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return pid
-
-
 async def _answer(session: Session, run: Run) -> Snapshot:
     async for snapshot in run.snapshots():
         last = snapshot
@@ -135,7 +130,7 @@ async def _both(slow_question: QueryQuestion, fast_question: QueryQuestion, gate
 
 
 def _measure(seen: _Seen) -> None:
-    seen.coordinator_kb = _peak_kb(_coordinator())
+    seen.coordinator_kb = _peak_kb(coordinator_of(os.getpid()))
     seen.runners_kb = [_peak_kb(pid) for pid in _runners(seen.slow)]
 
 

@@ -128,9 +128,7 @@ def relayed(farm: SshdFarm, index: int) -> Iterator[SilentLink]:
     """A relay to a provider, whose key is known there too."""
     site = farm.sites[index]
     with SilentLink(site.address, site.port) as link:
-        key = next(line for line in farm.known_hosts.read_text().splitlines() if f":{site.port} " in line)
-        with farm.known_hosts.open("a") as known:
-            known.write(f"[{link.address}]:{link.port} {key.split(' ', 1)[1]}\n")
+        farm.known_at(index, link.address, link.port)
         yield link
 
 

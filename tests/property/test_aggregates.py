@@ -16,6 +16,7 @@ from backplane.reduce.folds import AggregateFold
 from provider.runner.aggregates import AGGREGATES, AggregateError, Combiner, chosen, tag
 from provider.runner.aggregates.order import order
 from provider.runner.pack import PackError
+from tests.rigs.drawn import dealt
 
 _numbers = (
     st.integers(-(1 << 70), 1 << 70) | st.floats() | st.booleans() | st.sampled_from([1e308, -1e308, 5e-324, 0.1])
@@ -27,18 +28,6 @@ _anything = st.recursive(
     max_leaves=4,
 )  # fmt: skip
 _keys = st.sampled_from(["a", "b", 3, ("t", 1), ()])
-
-
-@st.composite
-def _dealt(draw: st.DrawFn, values: Any) -> tuple[list[list[tuple[Any, Any]]], list[int]]:
-    """One stream of emissions, dealt into cuts, and an order in which these arrive."""
-    emitted = draw(st.lists(st.tuples(_keys, values), max_size=14))
-    cuts, rest = [], emitted
-    while rest:
-        size = draw(st.integers(1, len(rest)))
-        cuts.append(rest[:size])
-        rest = rest[size:]
-    return cuts, draw(st.permutations(range(len(cuts))))
 
 
 def _rows(fold: AggregateFold) -> list[str]:
@@ -64,7 +53,7 @@ def _combined(names: list[str], cuts: list[list[tuple[Any, Any]]], arrival: list
     return fold
 
 
-@given(_dealt(_numbers))
+@given(dealt(_keys, _numbers, 0, 14))
 @example(([[("a", 1e308), ("a", 1e308)], [("a", -1e308)]], [1, 0]))
 @example(([[("a", 1 << 63)], [("a", 0.5), ("a", True)]], [0, 1]))
 def test_sums_are_exact_however_they_are_cut(dealt: tuple[list[list[tuple[Any, Any]]], list[int]]) -> None:
@@ -101,7 +90,7 @@ def _rounded(total: Any, count: int) -> float:
         return math.inf if total > 0 else -math.inf
 
 
-@given(_dealt(_anything))
+@given(dealt(_keys, _anything, 0, 14))
 def test_extremes_and_collections_do_not_depend_on_cuts(dealt: tuple[list[list[tuple[Any, Any]]], list[int]]) -> None:
     """One cut or many, in any order of arrival, combined on the provider or folded raw at home: the same rows."""
     cuts, arrival = dealt

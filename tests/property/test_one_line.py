@@ -12,6 +12,7 @@ from backplane.query.told import words, written
 from provider.runner.compile import source
 from provider.runner.expressions import FUNCTIONS, Expression, evaluate
 from provider.runner.plan import Plan
+from tests.rigs.drawn import mutated
 
 GOOD = (
     "nginx /var/log/nginx/access.log | where status >= 500 | count, p99(bytes) by path | sort | limit 10",
@@ -42,20 +43,6 @@ PIECES = (
 )
 
 
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A good question with some of it taken out, put in, doubled or moved."""
-    text = draw(st.sampled_from(GOOD))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(text)))
-        end = min(len(text), start + draw(st.integers(0, 12)))
-        middle = draw(
-            st.one_of(st.just(""), st.sampled_from(PIECES), st.text(max_size=3), st.just(text[start:end] * 2))
-        )
-        text = text[:start] + middle + text[end:]
-    return text
-
-
 def asked(text: str) -> None:
     """A question is understood and can be compiled, or there is a sentence with its place."""
     sentence = ""
@@ -67,7 +54,7 @@ def asked(text: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(mutated())
+@given(mutated(GOOD, PIECES))
 def test_a_mutated_question_gives_a_sentence_or_a_plan(text: str) -> None:
     """Whatever is typed, nobody sees a traceback."""
     asked(text)

@@ -19,7 +19,9 @@ from backplane.reduce.columns import Partials, decode
 from backplane.reduce.folds import AggregateFold
 from provider.runner.aggregates import Aggregate, AggregateError, Combiner, chosen, tag
 from provider.runner.aggregates.order import order
+from tests.rigs.drawn import Dealt, dealt
 
+_keys = st.sampled_from(["a", "b", ()])
 _special = [0.0, -0.0, 5e-324, 1e308, -1e308, 0.1, math.inf, -math.inf, math.nan, 1 << 70, -(1 << 1030), True, 1, 1.0]
 _numbers = st.integers(-1000, 1000) | st.floats() | st.sampled_from(_special)
 _plain = st.floats(1e-300, 1e300) | st.floats(-1e300, -1e-300) | st.just(0.0) | st.integers(-(10**9), 10**9)
@@ -30,21 +32,6 @@ NUMERIC = (
     *("sum", "mean"),
 )
 ANY = ("top(3)", "distinct", "first", "last", "sample(3)", "collect(4)")
-
-
-@st.composite
-def _dealt(draw: st.DrawFn, values: Any) -> tuple[list[list[tuple[Any, Any]]], list[int]]:
-    """One stream of emissions, dealt into cuts, and an order in which these arrive."""
-    emitted = draw(st.lists(st.tuples(st.sampled_from(["a", "b", ()]), values), min_size=1, max_size=20))
-    cuts, rest = [], emitted
-    while rest:
-        size = draw(st.integers(1, len(rest)))
-        cuts.append(rest[:size])
-        rest = rest[size:]
-    return cuts, draw(st.permutations(range(len(cuts))))
-
-
-Dealt = tuple[list[list[tuple[Any, Any]]], list[int]]
 
 
 def _combined(names: tuple[str, ...], cuts: list[list[tuple[Any, Any]]], arrival: list[int]) -> AggregateFold:
@@ -79,7 +66,7 @@ def _listed(value: Any) -> Any:
 
 
 @settings(deadline=None)
-@given(_dealt(_numbers))
+@given(dealt(_keys, _numbers, 1, 20))
 @example(([[("a", math.nan)], [("a", 1.0), ("a", -0.0)], [("a", 0.0)]], [2, 0, 1]))
 @example(([[("a", 1e200)], [("a", -1e200), ("a", 1e-200)]], [1, 0]))
 def test_numbers_have_one_answer(dealt: Dealt) -> None:
@@ -88,7 +75,7 @@ def test_numbers_have_one_answer(dealt: Dealt) -> None:
 
 
 @settings(deadline=None)
-@given(_dealt(_values))
+@given(dealt(_keys, _values, 1, 20))
 def test_other_values_have_one_answer(dealt: Dealt) -> None:
     """Likewise; types are told apart."""
     _one_answer(ANY, dealt)

@@ -16,6 +16,7 @@ from backplane.query.oneline import OneLineError, one_line
 from backplane.query.sql import sql
 from backplane.query.told import home, words
 from tests.rigs.asked import rows
+from tests.rigs.drawn import mutated
 
 duckdb = pytest.importorskip("duckdb", reason="duckdb says what SQL means, and is not installed")
 
@@ -199,25 +200,11 @@ PIECES = (
 )
 
 
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    """A good question with some of it taken out, put in, or doubled."""
-    text = draw(st.sampled_from(GOOD))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(text)))
-        end = min(len(text), start + draw(st.integers(0, 12)))
-        middle = draw(
-            st.one_of(st.just(""), st.sampled_from(PIECES), st.text(max_size=3), st.just(text[start:end] * 2))
-        )
-        text = text[:start] + middle + text[end:]
-    return text
-
-
 @settings(max_examples=300, deadline=None)
 @given(
     st.one_of(
-        mutated(),
-        mutated(),
+        mutated(GOOD, PIECES),
+        mutated(GOOD, PIECES),
         st.text(max_size=60),
         st.text(alphabet=string.printable, max_size=60).map("SELECT path FROM nginx WHERE ".__add__),
     )

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,27 @@ class Done:
         return str(self.snapshot["coverage"]["providers"][provider]["reason"])
 
 
+def until(true: Callable[[], object], seconds: float) -> bool:
+    """Whether something comes true within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def coordinator_of(pid: int) -> int:
+    """The private coordinator that a process has started, in whichever of its threads."""
+    children = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    (found,) = [int(child) for child in children if b"coordinator" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return found
+
+
 def wait_for_reader(path: Path) -> None:
     """Until some process has a file open: `running` is said when the filter has, which is a moment before."""
-    deadline = time.monotonic() + HANGS_S
-    while not any(_opens(fd, path) for fd in Path("/proc").glob("[0-9]*/fd/*")):
-        assert time.monotonic() < deadline, f"nobody reads {path}"
-        time.sleep(0.05)
+    opened = until(lambda: any(_opens(fd, path) for fd in Path("/proc").glob("[0-9]*/fd/*")), HANGS_S)
+    assert opened, f"nobody reads {path}"
 
 
 def _opens(fd: Path, path: Path) -> bool:

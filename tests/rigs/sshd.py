@@ -148,6 +148,21 @@ class SshdFarm:
         argv = ["ssh", "-F", "none", "-i", str(self.identity), "-p", str(site.port), "-o", "GlobalKnownHostsFile=none"]
         return [*argv, *(part for option in options for part in ("-o", option)), f"{self.user}@{site.address}"]
 
+    def known_at(self, index: int, address: str, port: int) -> None:
+        """Write down that this provider's key is met at another address too, as behind a relay."""
+        site = self.sites[index]
+        key = next(line for line in self.known_hosts.read_text().splitlines() if f":{site.port} " in line)
+        with self.known_hosts.open("a") as known:
+            known.write(f"[{address}]:{port} {key.split(' ', 1)[1]}\n")
+
+    def moved(self, index: int, address: str, port: int) -> None:
+        """Have the inventory say that this provider is at another address, where its key is known."""
+        groups = json.loads(self.inventory_json.read_text())
+        groups[index]["targets"] = [f"{address}:1"]
+        groups[index]["labels"]["ssh_port"] = str(port)
+        self.inventory_json.write_text(json.dumps(groups))
+        self.known_at(index, address, port)
+
     def processes(self, index: int) -> list[int]:
         """The pids of all that logins to this provider started and that lives, orphans included."""
         return _marked(f"{MARK}={self.sites[index].mark}\0")

@@ -10,23 +10,11 @@ from typing import Final
 
 from sqlglot import exp
 
+from backplane.query.sql.nodes import SIGNS
 from backplane.query.sql.places import head
 
-_SIGNS: Final[dict[type[exp.Expr], str]] = {
-    exp.EQ: "=",
-    exp.NEQ: "!=",
-    exp.LT: "<",
-    exp.LTE: "<=",
-    exp.GT: ">",
-    exp.GTE: ">=",
-    exp.And: "AND",
-    exp.Or: "OR",
-    exp.Add: "+",
-    exp.Sub: "-",
-    exp.Mul: "*",
-    exp.Div: "/",
-    exp.Mod: "%",
-}
+#: As DuckDB writes them.
+_SIGNS: Final = {kind: sign.upper() for kind, sign in SIGNS.items()}
 
 
 def name_of(part: exp.Expr, text: str) -> str:

@@ -23,7 +23,7 @@ from backplane.query.sql.places import head, mistake, place
 #: What stands in the place of a part: a column's or an alias' own node; None: nothing does.
 Resolve = Callable[[exp.Expr], Node | None]
 
-_TWO: Final[dict[type[exp.Expr], str]] = {
+SIGNS: Final[dict[type[exp.Expr], str]] = {
     exp.EQ: "=",
     exp.NEQ: "!=",
     exp.LT: "<",
@@ -93,8 +93,8 @@ class Nodes:
         if made is not None:
             node: Node = made(self, part)
             return node
-        if type(part) in _TWO:
-            return self._node(part, _TWO[type(part)], self.of(part.this), self.of(part.expression))
+        if type(part) in SIGNS:
+            return self._node(part, SIGNS[type(part)], self.of(part.this), self.of(part.expression))
         if type(part) in _CALLS:
             name, arguments = _CALLS[type(part)]
             return self._call(part, name, *(part.args[each] for each in arguments if part.args.get(each) is not None))
