@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 #: What a reduce may take for the message that it is at, when its query is over.
 JOIN_S: Final = 5.0
-#: How long epochs may gather for one commit while there is other work. Each costs an fsync, and hundreds of providers
-#: are ready within the same second.
+#: How long epochs, and first places, may gather for one commit while there is other work. Each costs an fsync, and
+#: hundreds of providers are ready within the same second.
 GATHER_S: Final = 0.05
 #: Memory does not fill much faster than a provider's link.
 LOOK_S: Final = 0.5
@@ -85,9 +85,10 @@ class Reducing:
         self._most_bytes = most_bytes
         self._begun_bytes = 0
         self._looked_at = time.monotonic()
-        #: Epochs that were minted and are not stored, and since when the first of them waits.
+        #: Starts whose epochs were minted and are not stored.
         self._minted: list[Instruction] = []
-        self._minted_at = 0.0
+        #: Since when such a start waits, or a source's first place: neither waits for the time of the next commit.
+        self._urgent_at: float | None = None
         self._outcome = outcome
         self._failed = failed
         self._loop = asyncio.get_running_loop()
@@ -201,24 +202,24 @@ class Reducing:
         """Wait for something to do; False if the keeper's time has come before there was any."""
         while not (self._staged or self._asked or self._closing):
             wait_s = self._keeper.wait_s() if self._keeper else None
-            if self._keeper and self._minted and not self._keeper.stuck:
-                wait_s = 0.0  # no others gather: they need not wait for the time of the next commit
+            if self._keeper and self._urgent_at is not None and not self._keeper.stuck:
+                wait_s = 0.0  # no others gather
             if not self._wake.wait(wait_s):
                 return False
         return True
 
     def _keep(self, keeper: Keeper, *, idle: bool) -> None:
         """Store what has to be stored by now, and then let go what had to wait for it."""
-        gathered = self._minted and (idle or time.monotonic() - self._minted_at >= GATHER_S)
-        if keeper.due or (gathered and not keeper.stuck):
+        waits = self._urgent_at is not None and not keeper.stuck
+        if keeper.due or (waits and (idle or time.monotonic() - (self._urgent_at or 0.0) >= GATHER_S)):
             self._store(keeper)
-        elif self._tidies and not self._minted:
+        elif self._tidies and self._urgent_at is None:
             keeper.tidy(idle=idle)
 
     def _store(self, keeper: Keeper) -> None:
         was = keeper.stuck
         if keeper.commit():
-            minted, self._minted = self._minted, []
+            minted, self._minted, self._urgent_at = self._minted, [], None
             if minted or was:
                 notice = "what has been read can be stored again: going on" if was else None
                 self._post(self._outcome, Outcome(tuple(minted), was is not None, self._answer.finished, notice))
@@ -232,6 +233,9 @@ class Reducing:
 
     def _answer_snapshot(self, final: bool, aside: bool, future: asyncio.Future[Snapshot]) -> None:
         try:
+            if self._keeper and self._urgent_at is not None and not self._keeper.stuck:
+                # Who sees that a log is read may write to it: from then on it must not begin elsewhere.
+                self._store(self._keeper)
             snapshot = self._answer.snapshot(final=final, aside=aside)
             if final and self._keeper:
                 self._tidies = False
@@ -273,9 +277,9 @@ class Reducing:
         if self._keeper is None:
             return instructions
         begins = [each for each in instructions if isinstance(each, Begin)]
-        if begins and not self._minted:
-            self._minted_at = time.monotonic()
         self._minted += begins
+        if self._urgent_at is None and (begins or self._answer.fresh):
+            self._urgent_at = time.monotonic()
         return [each for each in instructions if not isinstance(each, Begin)]
 
     def _post(self, call: Callable[..., object], *args: object) -> None:

@@ -261,6 +261,11 @@ class Answer:
         return self._journal.size if self._journal is not None else 0
 
     @property
+    def fresh(self) -> bool:
+        """A source has begun where only this process knows."""
+        return self._journal is not None and self._journal.fresh
+
+    @property
     def unsaved(self) -> bool:
         """Something has changed since `changes` was asked."""
         return bool(self._journal)
@@ -382,7 +387,10 @@ class Answer:
         if isinstance(message, Cut):
             return self._cut(provider, each, message)
         if isinstance(message, Open):
+            known = message.source in each.cursor.positions
             each.cursor.open(message)
+            if self._journal is not None and not known:
+                self._journal.opened(provider)
         elif isinstance(message, Gap):
             each.standing.gap(message)
         else:

@@ -58,6 +58,8 @@ class Journal:
         self._beaten: set[str] = set()
         #: Bytes of values that wait.
         self.size = 0
+        #: A place waits that nobody else knows: see `opened`.
+        self.fresh = False
 
     def __bool__(self) -> bool:
         """Something is worth storing."""
@@ -66,6 +68,11 @@ class Journal:
     def moved(self, provider: str) -> None:
         """A provider does not stand where it stood."""
         self._moved.add(provider)
+
+    def opened(self, provider: str) -> None:
+        """A source of a provider was given its first place: lost, it would begin elsewhere the next time."""
+        self._moved.add(provider)
+        self.fresh = True
 
     def beaten(self, provider: str) -> None:
         """A provider has only counted on: that is stored with the next change, and is no change by itself."""
@@ -87,4 +94,5 @@ class Journal:
         self._moved = set()
         self._beaten = set()
         self.size = 0
+        self.fresh = False
         return changes

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -123,10 +124,16 @@ def started(*args: str | Path, cwd: Path | None = None, **environ: str) -> Itera
 
 
 def snapshots(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """The snapshots that a program started with ``-o jsonl`` prints, as they come."""
+    """The snapshots that a program started with ``-o jsonl`` prints, as they come; not for ever."""
     assert process.stdout is not None
-    for line in process.stdout:
-        yield json.loads(line)
+    hangs = threading.Timer(HANGS_S, process.kill)
+    hangs.start()
+    try:
+        for line in process.stdout:
+            yield json.loads(line)
+        assert hangs.is_alive(), f"what was awaited did not show in {HANGS_S:.0f} s"
+    finally:
+        hangs.cancel()
 
 
 def reach(farm: SshdFarm) -> Sequence[str]:

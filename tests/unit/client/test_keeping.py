@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backplane.client import keeping
+from backplane.client import reducing as reducing_module
 from backplane.client.keeping import Keeper
 from backplane.client.reducing import Outcome, Reducing
 from backplane.client.store.database import Store
@@ -251,6 +252,43 @@ async def test_an_epoch_is_stored_before_it_is_told(store: Store, monkeypatch: p
         await said.until(lambda: said.begins == [1])
     finally:
         goes_on.set()
+        await reducing.close(10)
+    assert said.failures == []
+
+
+async def test_where_a_source_begins_is_stored_before_anybody_sees_its_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins at the end of a log: after a crash, what was written since would be before that end."""
+    commit, stored = Store.commit, list[Changes]()
+
+    def noted(self: Store, changes: Changes, facts: object = None) -> None:
+        commit(self, changes, facts)  # type: ignore[arg-type]
+        stored.append(changes)
+
+    monkeypatch.setattr(Store, "commit", noted)
+    monkeypatch.setattr(reducing_module, "GATHER_S", 60.0)
+    said = Outcomes()
+    asked = answer()
+    # Time stands still: no commit is due because of it.
+    reducing = Reducing(asked, said.all.append, said.failures.append, Keeper(asked, store, Clock()))
+    try:
+        reducing.put("web1", NEED, 0)
+        await said.until(lambda: said.begins == [1])
+        for message in (Open(job=5, epoch=1, source="/a", payload=b"7"), value_alone(1, ("k", 1))):
+            reducing.put("web1", message, 10)
+        async with asyncio.timeout(30):
+            while not (await reducing.snapshot(final=False)).rows:
+                pass
+        places = [place.cursor.positions for changes in stored for place in changes.places]
+        assert {"/a": b"7"} in places
+        seen = len(stored)
+        reducing.put("web1", value_alone(2, ("k", 1)), 10)
+        async with asyncio.timeout(30):
+            while (await reducing.snapshot(final=False)).rows == (("k", 1),):
+                pass
+        assert len(stored) == seen  # what can be read again waits for its time
+    finally:
         await reducing.close(10)
     assert said.failures == []
 
