@@ -38,6 +38,10 @@ POINTS: Final[dict[str, tuple[Any, str, bool]]] = {
     "after it was filled": (Keeper, "fill", False),
     "before its process is told": (Running, "shown", True),
 }
+#: Those that a client of one provider comes to once in its life.
+ONCE: Final = frozenset(
+    ("before a start is sent", "after a start was sent", "after it was filled", "before its process is told")
+)
 
 
 def dies(point: str, nth: int) -> None:
@@ -65,7 +69,8 @@ def dies(point: str, nth: int) -> None:
 
 if __name__ == "__main__":
     # Tidied often, so that a crash meets it.
-    keeping._WORTH_BYTES = 500  # type: ignore[misc]
+    keeping._WORTH_BYTES = 0  # type: ignore[misc]
+    keeping._MOST_BYTES = 0  # type: ignore[misc]
     keeping.IDLE_S = 0.05  # type: ignore[misc]
     if sys.argv[1]:
         dies(sys.argv[1], int(sys.argv[2]))
