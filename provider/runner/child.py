@@ -76,6 +76,7 @@ class ChildJob:
         #: `Drained` has been raised; a script that swallows it is killed later.
         self._raised = False
         self._beat_at = 0.0
+        self._beaten: "dict[str, Any]" = {}
         self._tick_s = _BEAT_S
 
     # --- from begin to end
@@ -277,7 +278,10 @@ class ChildJob:
         signal.setitimer(signal.ITIMER_REAL, self._tick_s, self._tick_s)
         if now >= self._beat_at:
             self._beat_at = now + _BEAT_S * 0.9
-            self._writer.offer(frames.BEAT, self._counters())
+            counters = self._counters()
+            if counters != self._beaten:
+                self._beaten = counters
+                self._writer.offer(frames.BEAT, counters)
         if self._handout is not None:
             if self._cuts.late():
                 self._handout.interrupt()

@@ -76,6 +76,8 @@ class Job:
         self.limits = order.limits
         self._processes = order.limits.processes + order.guard
         self.counters = no_counters()
+        #: As home was last told; None if it was not.
+        self.beaten: Optional[Dict[str, Any]] = None
         self.feed = Feed(child.feed_fd) if child.feed_fd >= 0 else None
         #: The process is reaped; what it left behind may not be.
         self.reaped = False

@@ -166,7 +166,9 @@ class Supervisor:
         self._outbox.urgent(frames.BEAT, 0, {"now": at})
         for job in self._jobs.values():
             job.count_processes()
-            self._outbox.urgent(frames.BEAT, job.number, dict(job.counters, now=at))
+            if job.counters != job.beaten:
+                job.beaten = job.counters
+                self._outbox.urgent(frames.BEAT, job.number, dict(job.counters, now=at))
         if self._jobs:
             self._kill_strays()
 

@@ -29,8 +29,8 @@ def _say(said: dict[str, Any]) -> None:
 
 
 async def _ask(session: Session, turns: asyncio.Semaphore, order: dict[str, Any], asked: dict[str, Any]) -> None:
-    question = QueryQuestion(load(order["file"], {}, None), every_s=0.3)
-    options = Options(every_s=0.3, wait_s=WAIT_S, filter_s=WAIT_S)
+    question = QueryQuestion(load(order["file"], {}, None), every_s=1.0)
+    options = Options(every_s=1.0, wait_s=WAIT_S, filter_s=WAIT_S)
     name = order["name"]
     states: dict[str, int] = {}
     async with turns:

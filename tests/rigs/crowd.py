@@ -61,7 +61,7 @@ replayable = True
 def map(lines):
     for line in lines:
         while line.endswith(" 0") and not os.path.exists({gate!r}):
-            time.sleep(0.5)
+            time.sleep(2)
         yield lines.provider.name, 1
 reduce = "sum"
 """,
@@ -69,7 +69,7 @@ reduce = "sum"
 def map():
     yield socket, 1
     while not os.path.exists({gate!r}):
-        time.sleep(0.5)
+        time.sleep(2)
     yield socket, 1
 reduce = "sum"
 """,
