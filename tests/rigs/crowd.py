@@ -247,10 +247,11 @@ class Crowd:
     async def kill_twice(self, clients: list[Client]) -> None:
         """Part two."""
         began = time.monotonic()
-        for client in clients:
-            for name in _WAITING:
-                client.ask(name, self._directory / f"{name}.py")
-        await self._all_wait(clients)
+        waiting = dict(zip(clients, ("again", "never", "again"), strict=True))
+        for client, name in waiting.items():
+            client.ask(name, self._directory / f"{name}.py")
+        for client, name in waiting.items():
+            await client.running(name, len(self._names))
         for number in (1, 2):
             await asyncio.to_thread(self._daemon.kill)
             await self._daemon.start()
@@ -263,16 +264,10 @@ class Crowd:
                 self._check("hosts", await client.final(name))
             await self._measure()
         await asyncio.to_thread(self._gate.touch)
-        for client in clients:
-            for name in _WAITING:
-                self._check_broken(name, await client.final(name))
+        for client, name in waiting.items():
+            self._check_broken(name, await client.final(name))
             assert all("restarted" in text for text in client.notices[1:]), client.notices
         self.figures.restarts_s = time.monotonic() - began
-
-    async def _all_wait(self, clients: list[Client]) -> None:
-        for client in clients:
-            for name in _WAITING:
-                await client.running(name, len(self._names))
 
     def _check_broken(self, name: str, final: Mapping[str, Any]) -> None:
         """Exact where it is done, named where it is not, and nothing more than there is."""
