@@ -1,7 +1,6 @@
-"""Which coordinator to use: flag > LOGREDUCE_COORDINATOR > config > own live socket > private.
+"""Which coordinator to use: the options that say so, in the order of the contract.
 
-Knows places (XDG), the order of the contract, and which keys go with a coordinator over TCP. Connects to nothing, but
-for one probe of the user's own socket.
+Knows the option names. How one is found is `backplane.api.finding`'s.
 """
 
 from __future__ import annotations
@@ -9,28 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from backplane.api.finding import Found, Named
+from backplane.api.finding import coordinator as found
 from backplane.client.place import Place
 from backplane.wire import places
-from backplane.wire.errors import NoCoordinator, UsageError
-from backplane.wire.unix import listens
+from backplane.wire.errors import NoCoordinator
 
-if TYPE_CHECKING:
-    from backplane.wire.zmq import Curve
-
-
-class Found(NamedTuple):
-    """``place`` None means a private coordinator; ``notice`` is for stderr."""
-
-    place: Place | None
-    notice: str | None = None
-
-    @property
-    def address(self) -> str | None:
-        """The place's address."""
-        return self.place.address if self.place else None
+__all__ = ["Found", "add_arguments", "coordinator", "running"]
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, private: bool = True) -> None:
@@ -49,16 +34,8 @@ def coordinator(args: argparse.Namespace, environ: Mapping[str, str] = os.enviro
     Raises:
         UsageError: the configuration file is broken, an address is none, or the keys for it are missing.
     """
-    if args.private:
-        return Found(None)
-    config = _configured(environ)
-    named = args.coordinator or environ.get("LOGREDUCE_COORDINATOR") or _text(config, "coordinator", "coordinator")
-    if named:
-        return Found(_place(named, args, config, environ))
-    own = str(places.socket(environ))
-    if listens(own):
-        return Found(Place(f"ipc://{own}"), f"using the coordinator at {own} (--private starts one of our own)")
-    return Found(None)
+    said = Named(coordinator=args.coordinator, server_key=args.server_key, key=args.key, private=args.private)
+    return found(said, environ)
 
 
 def running(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Place:
@@ -69,68 +46,10 @@ def running(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -
         UsageError: as `coordinator`.
     """
     args.private = False
-    found = coordinator(args, environ)
-    if found.place is None:
+    own = coordinator(args, environ)
+    if own.place is None:
         raise NoCoordinator(
             f"no coordinator runs at {places.socket(environ)}: `logreduce coordinator` starts one, "
             "and --coordinator names another"
         )
-    return found.place
-
-
-def _place(address: str, args: argparse.Namespace, config: Mapping[str, Any], environ: Mapping[str, str]) -> Place:
-    if address.startswith("/"):
-        return Place(f"ipc://{address}")
-    if address.startswith("ipc:///"):
-        return Place(address)
-    if not (address.startswith("tcp://") and address.rpartition(":")[2].isdigit()):
-        raise UsageError(f"{address!r} is no coordinator's address: it is ipc:///path, /path or tcp://HOST:PORT")
-    known = config.get("coordinators", {})
-    known = known.get(address, {}) if isinstance(known, dict) else {}
-    if not isinstance(known, dict):
-        raise UsageError(f"{_path(environ)}: coordinators.{address!r} must be a table with server_key and key")
-    return Place(address, _curve(address, args, known, environ))
-
-
-def _curve(address: str, args: argparse.Namespace, known: Mapping[str, Any], environ: Mapping[str, str]) -> Curve:
-    # Here, since zmq takes a while to import and nobody over ipc needs it yet.
-    from backplane.wire.keys import read_pair
-    from backplane.wire.zmq import Curve, is_key
-
-    where = f'[coordinators."{address}"] in {_path(environ)}'
-    server = args.server_key or environ.get("LOGREDUCE_SERVER_KEY") or _text(known, "server_key", where)
-    file = args.key or environ.get("LOGREDUCE_KEY") or _text(known, "key", where)
-    if not server:
-        raise UsageError(f"{address} needs the coordinator's public key: --server-key, or server_key under {where}")
-    if not file:
-        raise UsageError(f"{address} needs a key of our own: --key FILE, or key under {where}")
-    if not is_key(server):
-        raise UsageError(f"the server key of {address} is no key: it has 40 characters, as `keys ls` there prints it")
-    return Curve(server, read_pair(Path(file).expanduser()))
-
-
-def _path(environ: Mapping[str, str]) -> Path:
-    return places.config(environ) / "config.toml"
-
-
-def _configured(environ: Mapping[str, str]) -> dict[str, Any]:
-    path = _path(environ)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path}: cannot be read: {exc}") from exc
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise UsageError(f"{path}: {exc}") from exc
-
-
-def _text(values: Mapping[str, Any], name: str, where: str) -> str | None:
-    value = values.get(name)
-    if value is not None and not isinstance(value, str):
-        raise UsageError(f"config.toml: {name} must be a text (of {where})")
-    return value
+    return own.place

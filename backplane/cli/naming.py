@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import glob
-import os
-import re
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
+from backplane.api.texts import is_one_line, is_sql, located
 from backplane.wire.errors import UsageError
+
+__all__ = [
+    "NOT_STDIN",
+    "add_query",
+    "add_settings",
+    "is_one_line",
+    "is_sql",
+    "located",
+    "own_prints",
+    "settings",
+    "sources",
+]
 
 #: Of a source ``-`` that others are asked for.
 NOT_STDIN: Final = "- is this machine's standard input, and other machines cannot read it: leave the targets out"
@@ -36,20 +45,6 @@ def add_query(parser: argparse.ArgumentParser) -> None:
         "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: tick:5s"
     )
     add_settings(parser)
-
-
-def is_sql(query: str) -> bool:
-    """A QUERY that begins with SELECT is one.
-
-    >>> is_sql("SELECT count(*) FROM nginx"), is_sql("select.py")
-    (True, False)
-    """
-    return re.match(r"[\s(]*select[\s*('\"]", query, re.IGNORECASE) is not None
-
-
-def is_one_line(query: str) -> bool:
-    """A QUERY with white space or a ``|`` is one, unless a file has that name. So is SQL, which means the same."""
-    return not os.path.exists(query) and ("|" in query or any(map(str.isspace, query)))
 
 
 def settings(texts: Iterable[str]) -> dict[str, str]:
@@ -77,15 +72,6 @@ def sources(args: argparse.Namespace, local: bool) -> list[str] | None:
     """
     given = [*getattr(args, "files", ()), *getattr(args, "sources", ())]  # `check` has none
     return ([located(source) for source in given] if local else given) or None
-
-
-def located(source: str) -> str:
-    """A source of this machine, as it is meant from where the user stands."""
-    if source == "-" or source.startswith(("tick:", "cmd:", "journald:")):
-        return source
-    path = Path(source).expanduser().absolute()
-    # A file whose name holds * or [ is meant as it is, where there is one.
-    return glob.escape(str(path)) if path.exists() else str(path)
 
 
 def own_prints() -> contextlib.AbstractContextManager[object]:

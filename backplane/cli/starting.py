@@ -6,11 +6,9 @@ Knows how users write a time. What they mean by it is settled here, once: each p
 from __future__ import annotations
 
 import argparse
-import time
-from datetime import datetime
 from typing import Final, Self
 
-from backplane.cli.durations import seconds
+from backplane.api import times
 from backplane.wire.errors import UsageError
 
 #: What a provider would do at most (`provider.runner.scanjob`).
@@ -89,25 +87,7 @@ def moment(text: str) -> Moment:
     >>> moment("2026-11-20T09:00:00Z")
     1795165200.0
     """
-    return Moment(_at(text), text)
-
-
-def _at(text: str) -> float:
-    bare = text.strip().removesuffix(" ago")
-    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    if bare == "now":
-        return time.time()
-    if bare == "today":
-        return midnight.timestamp()
-    if bare == "yesterday":
-        return datetime.fromordinal(midnight.toordinal() - 1).timestamp()
     try:
-        return datetime.fromisoformat(bare).timestamp()
-    except (ValueError, OverflowError, OSError):
-        pass
-    try:
-        return time.time() - seconds(bare)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: write 10m, today, yesterday or 2026-11-20T09:00"
-        ) from None
+        return Moment(times.moment(text), text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None

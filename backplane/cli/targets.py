@@ -1,66 +1,18 @@
-"""Whom a query asks and how they are reached: the options that every asking verb shares, and what they select.
+"""Whom a query asks and how they are reached: the options that every asking verb shares.
 
-Knows the option names of the contract, and who chooses: of inventories alone and of this machine we do, here; where the
-provider table has a say, the coordinator that keeps it. How is `coordinator.inventory`'s business.
+Knows the option names of the contract. What they select is `backplane.api.targets`'.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
 
+from backplane.api.targets import Selection, Targets
+from backplane.api.targets import selection as selected
 from backplane.wire import limits
-from backplane.wire.errors import UsageError
-from coordinator.selecting import reached
-from coordinator.table import Provider
 
-if TYPE_CHECKING:
-    from backplane.client.session import Session
-
-
-#: A group may be asked of a batch system, which takes its time.
-_CHOOSE_S = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The providers that a query asks.
-
-    Attributes:
-        providers: who they are; with ``select`` what the inventories know.
-        reach: options for reaching all of them.
-        notice: what the user should know about how they were chosen, None where they were named.
-        select: what the coordinator is to choose, of them and of its table (docs/reference/frames.md, select).
-    """
-
-    providers: tuple[Provider, ...]
-    reach: dict[str, Any] = field(default_factory=dict)
-    notice: str | None = None
-    select: dict[str, Any] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The providers' names, sorted."""
-        return sorted(provider.name for provider in self.providers)
-
-    @property
-    def local(self) -> bool:
-        """True if this machine alone is asked, over no network."""
-        return self.select is None and all(provider.reach == "local" for provider in self.providers)
-
-    async def chosen(self, session: Session) -> tuple[list[str], list[str]]:
-        """The names that it means, and what the user should know of them.
-
-        Raises:
-            UsageError: it selects nobody, or makes no sense.
-        """
-        if self.select is None:
-            return self.names, []
-        entries = [provider.to_wire() for provider in self.providers]
-        told = await session.request("providers.choose", {"select": self.select, "entries": entries}, _CHOOSE_S)
-        return told["names"], told["notices"]
+__all__ = ["Selection", "add_arguments", "selection"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,90 +69,7 @@ def selection(args: argparse.Namespace) -> Selection:
     Raises:
         UsageError: an inventory is broken, or nothing is selected.
     """
-    from coordinator import inventory
-
-    notices: list[str] = []
-    tell = notices.append
-    known = inventory.unite([(source, inventory.read(source, tell)) for source in args.inventory], tell)
-    if _asks_table(args):
-        select = _select(args, list(known))
-        return Selection(tuple(known.values()), _reach(args), "; ".join(notices) or None, select)
-    if not args.inventory and not args.where:
-        notices.append("no target given: asking this machine, as `local`")
-    wanted = inventory.Wanted(
-        everything=args.all,
-        names=() if args.inventory else (inventory.LOCAL,),
-        without=tuple(args.exclude),
-        labels=tuple(args.label),
-    )
-    chosen = inventory.choose(known, wanted, tell)
-    providers = tuple(reached(chosen[name], args.python, args.via) for name in sorted(chosen))
-    return Selection(providers, _reach(args), "; ".join(notices) or None)
-
-
-def _asks_table(args: argparse.Namespace) -> bool:
-    """Whether the provider table has a say.
-
-    Not where inventories are all that is asked (``-i FILE`` with ``-a``, ``-l`` or ``-x``), nor of this machine.
-    """
-    from coordinator.inventory import LOCAL
-
-    if args.where or args.group:
-        return bool(args.inventory or args.group or args.all or args.where != [LOCAL])
-    return not args.inventory and bool(args.all or args.label)
-
-
-def _select(args: argparse.Namespace, known: list[str]) -> dict[str, Any]:
-    """The selection as it travels. Sets and ClusterShell's groups are ours to expand: they are of this machine."""
-    from coordinator.inventory import nodes
-
-    def expanded(texts: list[str]) -> list[str]:
-        return [name for text in texts for name in nodes.expand(text, globs=True)]
-
-    everybody_known = known if args.all else []
-    return {
-        "everything": args.all and not args.inventory,
-        "names": [*everybody_known, *expanded(args.where)],
-        "groups": list(args.group),
-        "without": expanded(args.exclude),
-        "labels": list(args.label),
-        "python": args.python,
-        "via": args.via,
-    }
-
-
-def _reach(args: argparse.Namespace) -> dict[str, Any]:
-    """The reach options as they travel in a submit."""
-    return {
-        "user": args.user,
-        "identity": _path(args.identity),
-        "host_key": args.host_key,
-        "known_hosts": _path(args.known_hosts),
-        "ssh_config": _path(args.ssh_config or _configured(args.inventory)),
-        "sudo": args.sudo,
-        "allow_root": args.allow_root,
-        "fanout": args.fanout,
-        "connect_s": args.connect_timeout,
-        "login_s": args.login_timeout,
-    }
-
-
-def _configured(inventories: list[str]) -> str | None:
-    """The ssh_config that an inventory is made of: what names the hosts also says how they are reached.
-
-    Raises:
-        UsageError: there are two, and a login can obey one.
-    """
-    prefix = "ssh_config:"
-    files = {source.removeprefix(prefix) for source in inventories if source.startswith(prefix)} - {""}
-    if len(files) > 1:
-        raise UsageError(f"-i names {len(files)} ssh_config files: say with --ssh-config which one logins obey")
-    return files.pop() if files else None
-
-
-def _path(text: str | None) -> str | None:
-    """Absolute: the coordinator has a working directory of its own."""
-    return str(Path(text).expanduser().absolute()) if text else None
+    return selected(Targets(**{each.name: getattr(args, each.name) for each in fields(Targets)}))
 
 
 def _seconds(text: str) -> float:

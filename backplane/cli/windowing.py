@@ -6,12 +6,11 @@ Knows how users write them, and what they need. What a window means is `backplan
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+from typing import Any
 
+from backplane.api import times
 from backplane.cli.durations import seconds
 from backplane.wire.errors import UsageError
-
-_FORM: Final = "write 1m, or 5m/1m for five minutes each minute"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,18 +32,10 @@ def window(text: str) -> tuple[float, float]:
     >>> window("1m"), window("5m/1m")
     ((60.0, 60.0), (300.0, 60.0))
     """
-    from provider.runner.plan import MOST_WINDOWS
-
-    size, slash, step = text.partition("/")
     try:
-        found = seconds(size), seconds(step) if slash else seconds(size)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no window: {_FORM}") from None
-    if found[1] > found[0]:
-        raise argparse.ArgumentTypeError(f"{text!r} leaves out what is between two windows: {_FORM}")
-    if found[0] > MOST_WINDOWS * found[1]:
-        raise argparse.ArgumentTypeError(f"{text!r} would put a line into more than {MOST_WINDOWS} windows")
-    return found
+        return times.window(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def of_plan(args: argparse.Namespace, plan: dict[str, Any]) -> list[Any] | None:

@@ -11,7 +11,6 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-import backplane
 from backplane.query.near import did_you_mean, listed
 from backplane.wire.errors import UsageError
 from provider.runner.formats.base import FormatError
@@ -21,7 +20,7 @@ from provider.runner.formats.form import format_of
 MAX_FILE_BYTES: Final = 64 << 10
 #: Other names of the same.
 ALIASES: Final = {"nginx": "combined", "apache": "combined", "clf": "common", "jsonl": "json", "ndjson": "json"}
-_PACKAGE: Final = Path(backplane.__file__).parent
+_PACKAGE: Final = Path(__file__).parents[1]
 
 
 def format_data(name: str) -> dict[str, Any]:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import backplane
 from backplane.query.near import did_you_mean, listed
 from backplane.wire.errors import QueryError, UsageError
 
 #: Larger than any query that a person wrote, small enough to travel; a log file named by mistake ends here.
 MAX_FILE_BYTES: Final = 1 << 20
-_PACKAGE: Final = Path(backplane.__file__).parent
+_PACKAGE: Final = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
