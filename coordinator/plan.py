@@ -46,6 +46,8 @@ A provider of a query is in exactly one state:
   by a job beside its own (``refilter``), and two noes in a row have it drained and ``left``. Who has left so, or was
   ``filtered_out``, is *outside*: that is reported with ``again``, and a start asked for again, as ``rejoined``, of
   which nothing is reported unless the filter says yes (``running``). Whatever else becomes of it changes nothing.
+* A query may have some asked first (`QuerySubmitted.first`). The others, and who joins meanwhile, are *held back*:
+  ``pending``, not connected to, and no wait runs for them, until the client says that all are to be asked (`Admitted`).
 * A query is over (`Forget`) when no provider can say anything any more: each has ended or has been drained.
 
 Events about a provider or job that the plan does not know, or that has ended, do nothing: they crossed on their way.
@@ -58,8 +60,9 @@ from typing import Final
 
 from coordinator.due import soonest
 from coordinator.gate import WAITING_FOR_TURN
-from coordinator.refilter import Refilter
+from coordinator.roster import ENDED, LIVE, Roster
 from coordinator.steps import (
+    Admitted,
     AskStart,
     CancelAsked,
     CancelJob,
@@ -77,7 +80,6 @@ from coordinator.steps import (
     LinkTrying,
     LinkUp,
     QuerySubmitted,
-    Report,
     Started,
     TableTouched,
     TargetsChanged,
@@ -85,18 +87,17 @@ from coordinator.steps import (
     VerdictPassed,
     WakeAt,
 )
-from coordinator.target import Target, why
-from coordinator.waiting import MOST_DEATHS, Waiting
+from coordinator.target import HELD, Target, why
+from coordinator.waiting import MOST_DEATHS
 
-LIVE: Final = frozenset(("pending", "connecting", "filtering", "running", "stalled"))
-ENDED: Final = frozenset(("done", "left", "filtered_out", "refused", "unreachable", "failed", "killed", "lost"))
+__all__ = ["ENDED", "LIVE", "Plan"]
 
 #: Why a provider has left.
 _LEFT: Final = "the provider table does not select it any more"
 _FILTERED: Final = "its filter says no"
 
 
-class Plan:
+class Plan(Roster):
     """The state machine of one query. `handle` is its only way in.
 
     Args:
@@ -105,22 +106,17 @@ class Plan:
     """
 
     def __init__(self, jobs: Iterator[int], jitter: Callable[[], float]) -> None:
+        super().__init__(jobs, jitter)
         self._jobs = jobs
-        self._targets: dict[str, Target] = {}
-        self._by_job: dict[int, Target] = {}
-        #: Targets that are not over yet. Counted, since looking at each of ten thousand for each event would be
-        #: quadratic.
-        self._open = 0
         #: Jobs may go on after a break; and must not run twice at a time.
         self._resumes = False
         self._effects = False
         #: The client wants no more: whoever comes now is not asked.
         self._cancelled = False
-        self._waiting = Waiting(jitter)
-        self._refilter = Refilter(jobs, jitter)
+        #: Those who join are held back too.
+        self._holds = False
         self._woken_at: float | None = None
         self._forgotten = False
-        self._out: list[Instruction] = []
         self._handlers: dict[type[Event], Callable[..., None]] = {
             QuerySubmitted: self._submitted,
             TargetsChanged: self._changed,
@@ -135,6 +131,7 @@ class Plan:
             VerdictPassed: self._verdict,
             JobEnded: self._ended,
             TimePassed: self._time,
+            Admitted: self._admit,
             CancelAsked: self._cancel,
             ClientGone: self._gone,
         }
@@ -153,10 +150,6 @@ class Plan:
             self._out.append(WakeAt(wake))
         return self._out
 
-    def states(self) -> dict[str, str]:
-        """Each provider's state."""
-        return {name: target.state for name, target in self._targets.items()}
-
     def _submitted(self, event: QuerySubmitted) -> None:
         self._targets = {name: Target(name) for name in event.targets}
         self._open = len(self._targets)
@@ -164,9 +157,24 @@ class Plan:
         self._resumes, self._effects = event.resumes, event.effects
         self._refilter.every(event.refilter_s)
         self._waiting.anew(event.at)
-        for target in self._targets.values():
+        self._holds = bool(event.first)
+        first = frozenset(event.first)
+        for name, target in self._targets.items():
+            target.held = self._holds and name not in first
+            self._report(target, "pending", HELD if target.held else None)
+        self._out.extend(Connect(name) for name, target in self._targets.items() if not target.held)
+
+    def _admit(self, event: Admitted) -> None:
+        """Those who were held back begin now, with a wait of their own."""
+        held = [target for target in self._targets.values() if target.held and not target.over]
+        self._holds = False
+        if self._cancelled or not held:
+            return
+        self._waiting.anew(event.at)
+        for target in held:
+            target.held = False
             self._report(target, "pending")
-        self._out.extend(Connect(name) for name in self._targets)
+        self._out.extend(Connect(target.name) for target in held)
 
     def _changed(self, event: TargetsChanged) -> None:
         joining = [] if self._cancelled else [name for name in event.joined if self._joins(name)]
@@ -194,8 +202,10 @@ class Plan:
         if known is not None:
             target.reason = "rejoined"
         self._open += 1
-        self._report(target, "pending")
-        self._out.append(Connect(name))
+        target.held = self._holds
+        self._report(target, "pending", HELD if target.held else None)
+        if not target.held:
+            self._out.append(Connect(name))
 
     def _leave(self, target: Target) -> None:
         target.returning = target.unfiltered = False
@@ -414,7 +424,7 @@ class Plan:
 
     def _end_wait(self, at: float) -> None:
         for target in self._targets.values():
-            if target.over or target.job or target.broke is not None or target.outside:
+            if target.over or target.job or target.broke is not None or target.outside or target.held:
                 continue
             if self._waiting.is_late(target, at):
                 # It is we who have not come to it. Its own deadlines end the try that it gets.
@@ -456,45 +466,8 @@ class Plan:
             self._close(target)
             self._out.append(Disconnect(target.name))
 
-    def _connecting(self, name: str) -> Target | None:
-        """The target if an attempt to reach it is what we wait for."""
-        target = self._targets.get(name)
-        return None if target is None or target.over or target.job else target
-
     def _try_again(self, target: Target, at: float, text: str | None) -> None:
         self._waiting.pause(target, at)
         target.failure, target.stage = text, None
         if target.state == "pending":
             self._report(target, "connecting", text)
-
-    def _give_up(self, target: Target, state: str, text: str | None) -> None:
-        self._report(target, state, text)
-        self._out.append(Disconnect(target.name))
-
-    def _give_up_or_lose(self, target: Target, state: str, text: str | None) -> None:
-        """It is not tried any more; if its job had broken off, that is what became of it."""
-        if target.broke is not None:
-            state, text = "lost", f"{target.broke}; {text}"
-        elif target.outside:
-            state, text = target.state, target.outside_why
-        self._give_up(target, state, text)
-
-    def _drop_job(self, target: Target) -> None:
-        self._by_job.pop(target.job, None)
-        target.job = 0
-        target.started = target.restarting = False
-        self._out.extend(self._refilter.drop(target))
-
-    def _close(self, target: Target) -> None:
-        target.over = True
-        self._waiting.retries.drop(target.name)
-        self._waiting.back(target)
-        self._out.extend(self._refilter.drop(target))
-        self._open -= 1
-
-    def _report(self, target: Target, state: str, reason: str | None = None, *, again: bool = False) -> None:
-        target.state = state
-        if state in ENDED and not again and not target.over:
-            self._close(target)
-        again = again or (target.unfiltered and state in LIVE)
-        self._out.append(Report(target.name, state, reason, target.level, target.profile, target.python, again))

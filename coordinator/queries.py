@@ -84,7 +84,12 @@ class Query:
             wait_s = limits.WAIT_S
         resumes = bool(self._submit.resume)
         refilter_s = self._submit.refilter_s if self._submit.follow else None
-        self.tell(steps.QuerySubmitted(self.now, names, wait_s, resumes, self._submit.effects, refilter_s))
+        effects, first = self._submit.effects, self._submit.first
+        self.tell(steps.QuerySubmitted(self.now, names, wait_s, resumes, effects, refilter_s, first))
+
+    def admit(self) -> None:
+        """Ask those too who were held back."""
+        self.tell(steps.Admitted(self.now))
 
     @property
     def now(self) -> float:
@@ -143,7 +148,7 @@ class Query:
         elif known.link is None and known.provider != target.provider:
             known.disconnect(self._links)
             self._targets[name] = target
-            if stays and self._plan.states().get(name) in ("pending", "connecting"):
+            if stays and not self._plan.holds(name) and self._plan.states().get(name) in ("pending", "connecting"):
                 target.connect(self._links, self._gate)
         elif known.provider.labels != target.provider.labels:
             known.provider = replace(known.provider, labels=target.provider.labels)  # its filter may look at them

@@ -22,7 +22,7 @@ from typing import Final
 
 from backplane.wire import codec, limits
 from backplane.wire.errors import RemoteProtocolError, UsageError
-from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, Submit
+from backplane.wire.messages import Admit, Ask, Beat, Cancel, Fault, Hello, Message, Submit
 from backplane.wire.zmq import Message as Received
 from backplane.wire.zmq import Router
 from coordinator import log
@@ -249,6 +249,9 @@ class Coordinator:
                     query.cancel(message.mode)
                 elif key in self._selecting:
                     self._selecting[key] = message.mode
+            case Admit():
+                if query := self._queries.get((client.peer, message.query)):
+                    query.admit()
             case Ask():
                 self._answers.asked(client, message)
             case Hello():
@@ -401,6 +404,8 @@ def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], Reach
         raise RemoteProtocolError("a submit whose entries or reach are no maps")
     if foreign:
         refuse_foreign(payload, foreign)
+    if not all(type(name) is str for name in submit.first):
+        raise RemoteProtocolError("a submit whose first are no names")
     providers = [Provider.from_wire(entry) for entry in payload["entries"]]
     without = payload.get("without") or ()
     providers = [provider for provider in providers if provider.name not in without]

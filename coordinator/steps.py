@@ -25,6 +25,7 @@ class QuerySubmitted(Event):
         resumes: a job of it that broke off may be followed by another.
         effects: two jobs of one provider at a time would harm.
         refilter_s: providers are asked again so often whether their filter keeps them; None: never.
+        first: these are asked first, and the others held back until `Admitted`; empty: all are asked.
     """
 
     targets: tuple[str, ...]
@@ -32,6 +33,12 @@ class QuerySubmitted(Event):
     resumes: bool = False
     effects: bool = False
     refilter_s: float | None = None
+    first: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(Event):
+    """Those who were held back are to be asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ Knows nothing of when it changes: that is `coordinator.plan`'s business.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+#: Why a provider is not asked yet that is held back.
+HELD: Final = "held back until those who are asked first are well"
 
 
 @dataclass(slots=True)
@@ -23,6 +27,8 @@ class Target:
     turn_at: float | None = None
     #: The wait ended in its first try, which was late: there is no other.
     last_try: bool = False
+    #: It is not asked before others are well.
+    held: bool = False
     #: The job asked for or running, 0 without one.
     job: int = 0
     started: bool = False
@@ -62,6 +68,8 @@ class Target:
 
 def why(target: Target) -> str:
     """Why a provider has not been reached so far."""
+    if target.held:
+        return HELD
     if target.failure:
         return target.failure
     if target.stage:

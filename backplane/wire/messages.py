@@ -217,6 +217,7 @@ class Submit(Message):
     resume: str = ""
     effects: bool = False
     refilter_s: float | None = None
+    first: tuple[str, ...] = ()
     payload: bytes = field(default=b"", repr=False)
 
 
@@ -265,10 +266,18 @@ class Told(Message):
     payload: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admit(Message):
+    """Of a query with ``first``: those who were held back are to be asked too."""
+
+    KIND: ClassVar[int] = frames.ADMIT
+    query: str
+
+
 MESSAGES: dict[int, type[Message]] = {
     cls.KIND: cls
     for cls in (
         Hello, Start, Verdict, Open, Cut, Feed, Note, Beat, Gap, Fault, End, Credit, Cancel, NeedStart,
-        Submit, Targets, State, Ask, Told,
+        Submit, Targets, State, Ask, Told, Admit,
     )
 }  # fmt: skip

@@ -64,6 +64,7 @@ TARGETS = 33
 STATE = 34
 ASK = 35
 TOLD = 36
+ADMIT = 37
 #: Kinds from here on may not be skipped by a peer that does not know them.
 KIND_CRITICAL = 128
 
@@ -87,6 +88,7 @@ NAMES = {
     STATE: "state",
     ASK: "ask",
     TOLD: "told",
+    ADMIT: "admit",
 }  # type: Dict[int, str]
 
 #: Kinds that spend a job's credit, by the size of their bodies. The others are rare and bounded (one verdict, one end)
