@@ -9,21 +9,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from backplane.cli import finding, naming, pruning, shown, starting, targets, windowing
+from backplane.cli import canary, finding, naming, pruning, shown, starting, targets, windowing
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
     from backplane.client.begun import Begun
+    from backplane.client.canary import Canary
     from backplane.client.named.running import Running
     from backplane.client.place import Place
     from backplane.client.planned import PlanQuestion
     from backplane.client.private import Private
     from backplane.client.question import QueryQuestion
+    from backplane.client.session import Session
     from backplane.client.spec import Question
     from provider.runner.expressions import Expression
 
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", dest="named", metavar="NAME", help="keep question and answer by this name, and go on from there"
     )
     parser.add_argument("--detach", action="store_true", help="in a process of its own, which `attach` shows")
+    canary.add_arguments(parser)
     starting.add_arguments(parser)
     windowing.add_arguments(parser)
     shown.add_arguments(parser)
@@ -52,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if args.named is not None or args.detach:
         from backplane.cli import named
 
+        if args.canary is not None:
+            raise UsageError("--canary tries a question that ends with this command: leave --name and --detach out")
         return named.run(args)
     selection = targets.selection(args)
     question = load_question(args, selection)
@@ -81,6 +87,8 @@ class Plan:
     #: Which providers the question asks at all (`pruning`); None for all.
     hosts: Expression | None = None
     follow: bool = False
+    #: How many providers are asked before the others; None: all are asked at once.
+    canaries: int | None = None
 
 
 def plan(args: argparse.Namespace, question: Question) -> Plan:
@@ -100,6 +108,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         begun=args.begun if args.begun and args.begun.verbose == args.verbose else None,
         hosts=getattr(question, "hosts", None),  # of plans alone
         follow=args.follow,
+        canaries=args.canary,
     )
 
 
@@ -159,8 +168,10 @@ async def _asked(question: Question, selection: targets.Selection, plan: Plan) -
 
 async def _answered(where: Place | Private, question: Question, selection: targets.Selection, plan: Plan) -> int:
     from backplane.cli.interrupts import Interrupts
+    from backplane.cli.main import PARTIAL
     from backplane.client.session import open_session
     from backplane.client.spec import Options
+    from backplane.wire.messages import Admit
 
     show = plan.show
     options = Options(
@@ -184,10 +195,18 @@ async def _answered(where: Place | Private, question: Question, selection: targe
             show.say(notice)
         if plan.hosts is not None:
             selection = pruning.pruned_table(selection, plan.hosts, names, follow=plan.follow)
+        first = await _first(session, question, selection, plan, names)
+        if first is not None:
+            options = replace(options, first=first.first)
         named = plan.named
         store = named.store if named else None
         run = session.ask(question, entries, selection.reach, options, selection.select, store)
-        async with named.shown(run) if named else contextlib.nullcontext():
+        async with contextlib.AsyncExitStack() as shown_to:
+            if named:
+                await shown_to.enter_async_context(named.shown(run))
+            if first is not None:
+                admit = functools.partial(session.send, Admit(query=run.query_id))
+                await shown_to.enter_async_context(first.watched(run, admit, show.say))
             with Interrupts(named.stopping(run) if named else run.drain, show.say, show.out), show:
                 async for snapshot in run.snapshots():
                     show.snapshot(snapshot)
@@ -198,4 +217,15 @@ async def _answered(where: Place | Private, question: Question, selection: targe
             await named.over(run)
             if named.stopped:
                 show.say(f"{named.name} has stopped: this command or `logreduce attach {named.name}` goes on with it")
-    return show.status
+    return show.status if first is None or first.stopped is None else PARTIAL
+
+
+async def _first(
+    session: Session, question: Question, selection: targets.Selection, plan: Plan, names: list[str]
+) -> Canary | None:
+    """The canaries, where there are to be any."""
+    if plan.canaries is None:
+        return None
+    if plan.hosts is not None and selection.select is not None:
+        names, _ = await selection.chosen(session)  # without those whom the condition does not keep
+    return canary.canary(plan.canaries, names, endless=question.endless, say=plan.show.say)

@@ -49,7 +49,6 @@ _OVER: Final = frozenset(ENDED) - {"lost", "unreachable"}
 #: A following one looks again at whom a filter had left out, and at who had left.
 _FOLLOWED_OVER: Final = _OVER - {"left", "filtered_out"}
 
-
 #: What a coordinator is told of that, which need not know what it costs the answer.
 _RESUME: Final = {"exact": "exact", "inexact": "gap", "gap": "gap", "never": ""}
 
@@ -160,6 +159,7 @@ class Run:
                 resume=_RESUME[work.resume],
                 effects=work.effects,
                 refilter_s=self._refilter.every_s,
+                first=self._options.first(),
                 payload=codec.pack(self._asking | {"without": sorted(self._over)}),
             )
         )

@@ -89,6 +89,7 @@ class Options:
         wait_s: how long unreachable providers are retried; None for no end.
         filter_s: deadline of a filter.
         refilter_s: how often a filter that stands is asked again; None for never.
+        first: says who is asked first, while the others are held back (`client.canary`); nobody: all are asked.
         most_groups: of the answer; more are a question that was not meant so.
         most_bytes: how much this process may grow by it.
         on_note: called with (provider, text) for what scripts print.
@@ -104,6 +105,7 @@ class Options:
     refilter_s: float | None = limits.REFILTER_S
     limits: Mapping[str, int] = field(default_factory=dict)
     coverage_full: bool = False
+    first: Callable[[], tuple[str, ...]] = tuple
     most_groups: int | None = 2_000_000
     most_bytes: int | None = 1 << 30
     on_note: Callable[[str, str], None] | None = None
