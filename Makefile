@@ -10,6 +10,8 @@ CODE := backplane coordinator provider tests requirements
 ARGS ?=
 #: More options for pytest.
 AGAIN ?=
+#: Tests at a time: on real processes they wait more than they compute, also on two cores.
+BESIDE ?= 3
 
 .PHONY: help setup demo test check bench chaos wheel clean pytest portable
 .PHONY: reference lint format types layers oldest spelling project payload
@@ -74,7 +76,7 @@ payload: setup
 	@$(PYTHON) -m provider.ship
 
 pytest: setup
-	@$(PYTHON) -m pytest -rs --continue-on-collection-errors $(AGAIN)
+	@$(PYTHON) -m pytest -q -rs -n $(BESIDE) --dist worksteal --durations=25 --continue-on-collection-errors $(AGAIN)
 
 reference: setup ## write docs/reference/cli.md from the program
 	@$(PYTHON) -m tests.docs.cli_reference

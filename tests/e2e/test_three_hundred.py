@@ -18,4 +18,4 @@ async def test_three_clients_ask_a_crowd_and_its_daemon_is_killed_twice(tmp_path
     figures = await crowd.show(tmp_path, COUNT)
     assert figures.answers == 15
     assert figures.filters == COUNT
-    assert figures.lost + figures.done_again == 2 * crowd.CLIENTS * COUNT
+    assert figures.lost + figures.done_again == crowd.CLIENTS * COUNT
