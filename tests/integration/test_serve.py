@@ -463,6 +463,7 @@ async def test_python_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host_key", "authorized", "why"),
     [(b"no key", KEYS.public, "Invalid private key"), (KEYS.private, "no key either", "No valid entries")],
+    ids=["host key", "authorized"],
 )
 async def test_keys_that_are_none(tmp_path: Path, host_key: bytes, authorized: str, why: str) -> None:
     """A key that cannot be read keeps a resident from starting."""
