@@ -78,7 +78,7 @@ payload: setup
 pytest: setup
 	@$(PYTHON) -m pytest -q -rs -n $(BESIDE) --dist worksteal --durations=25 --continue-on-collection-errors $(AGAIN)
 
-reference: setup ## write docs/reference/cli.md from the program
+reference: setup ## write what is made of the parsers: docs/reference/cli.md, the manual page, completion's words
 	@$(PYTHON) -m tests.docs.cli_reference
 
 portable: setup

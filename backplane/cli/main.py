@@ -110,6 +110,11 @@ VERBS: dict[str, Verb] = {
         ),
     ),
     "audit": Verb("list who asked what"),
+    "completion": Verb(
+        "print the script that completes command lines at TAB",
+        "backplane.cli.completion",
+        ('eval "$(logreduce completion bash)"', "logreduce completion fish | source"),
+    ),
     "version": Verb("print the version", "backplane.cli.version"),
 }
 
@@ -145,6 +150,10 @@ def _main(argv: list[str]) -> int:
         return 0 if argv else 2
     if argv[0] in ("-V", "--version"):
         argv = ["version"]
+    if argv[0] == "_complete":  # what those scripts ask: no verb, because nobody types it
+        from backplane.cli.completion import answer
+
+        return answer.main(argv[1:])
     name, words = argv[0], argv[1:]
     path = _module(name)
     with _begun(words) if VERBS[name].begins else contextlib.nullcontext() as begun:

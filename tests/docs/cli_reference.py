@@ -1,7 +1,8 @@
 """The command line reference, made from the program's own parsers.
 
-``python -m tests.docs.cli_reference`` writes docs/reference/cli.md; a test holds that page against what this would
-write. Reads argparse's actions instead of its help texts, whose form differs from one Python to the next.
+``python -m tests.docs.cli_reference`` writes docs/reference/cli.md, and with it what else is made of the parsers: the
+manual page and the words of completion. A test holds each against what would be written. Reads argparse's actions
+instead of its help texts, whose form differs from one Python to the next.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from backplane.cli.main import VERBS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cli.md"
 
-_HEAD = """# Command line
+HEAD = """# Command line
 
 Written by `make reference` from the program itself; do not edit by hand.
 
@@ -54,7 +55,7 @@ socket above, a private one of the program's own.
 
 def page() -> str:
     """The whole page."""
-    parts = [_HEAD]
+    parts = [HEAD]
     for name, verb in VERBS.items():
         parts.append(f"## logreduce {name}\n")
         parts.append("\n".join(_verb(name, verb.module)) if verb.module else "Not in this version.\n")
@@ -80,13 +81,14 @@ def _verb(name: str, module: str) -> Iterator[str]:
 def _row(action: argparse.Action) -> str:
     names = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.metavar or action.dest}`"
     if action.option_strings and action.nargs != 0:
-        names += f" `{_operand(action)}`"
+        names += f" `{operand(action)}`"
     shown = isinstance(action.default, (str, int, float)) and action.default not in (False, argparse.SUPPRESS)
     default = f"`{action.default}`" if shown else ""
     return f"| {names} | {_escaped((action.help or '') % vars(action))} | {default} |"
 
 
-def _operand(action: argparse.Action) -> str:
+def operand(action: argparse.Action) -> str:
+    """What an option takes, as its help calls it."""
     if action.metavar:
         return " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar
     return "\\|".join(map(str, action.choices)) if action.choices else action.dest.upper()
@@ -97,4 +99,8 @@ def _escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
+    from tests.docs import completion_words, man_page
+
     PAGE.write_text(page(), encoding="utf-8")
+    man_page.PAGE.write_text(man_page.page(), encoding="utf-8")
+    completion_words.FILE.write_text(completion_words.text(), encoding="utf-8")
