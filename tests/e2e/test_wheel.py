@@ -66,15 +66,16 @@ def call(argv: list[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
-    """Our packages, typed, the library as data, the licence; no tests, no caches, no top-level `queries`."""
+    """Our packages, typed, the library as data, the licence, the manual page; no tests, no caches, no top-level `queries`."""
     names = zipfile.ZipFile(wheel).namelist()
-    tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name and ".data/" not in name}
     assert tops == {"backplane", "coordinator", "provider"}
     assert {f"{top}/py.typed" for top in tops} <= set(names)
     library = [path.relative_to(ROOT) for path in (ROOT / "queries").rglob("*.py") if "__pycache__" not in path.parts]
     assert library
     assert {f"backplane/_{path.as_posix()}" for path in library} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert [name.partition(".data/")[2] for name in names if ".data/" in name] == ["data/share/man/man1/logreduce.1"]
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
 
 
