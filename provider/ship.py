@@ -47,7 +47,20 @@ WITH_PLANS: Final = frozenset(
     f"provider.runner.{name}"
     for name in (
         *("plan", "expressions", "compile", "bodies", "folding", "locate"),
-        *("headers", "outlet", "ranges", "reading", "records", "scan", "scanfold", "scanjob", "windows"),
+        *(
+            "context",
+            "estimate",
+            "headers",
+            "outlet",
+            "ranges",
+            "reading",
+            "records",
+            "scan",
+            "scanfold",
+            "scanjob",
+            "shared",
+            "windows",
+        ),
         *(f"formats.{name}" for name in ("form", "base", "values", "times", "delimited", "json", "keyvalue", "regex")),
     )
 )

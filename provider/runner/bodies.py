@@ -70,13 +70,20 @@ class Body:
         """The variable that holds a field's bytes."""
         return "r%d" % self._order.index(name)
 
-    def rows(self, rows: str) -> List[str]:
-        """The body for every row of a list."""
+    def condition(self) -> List[str]:
+        """What a row that does not fulfil the condition continues at."""
+        return list(self._condition)
+
+    def rows(self, rows: str, number: str = "") -> List[str]:
+        """The body for every row of a list, or of something else that has this number of them."""
         names = [self.variable(name) for name in self._order]
         whole = names[0] if len(names) == 1 else "(%s)" % "".join(name + ", " for name in names)
         idle = not (self._condition or self._values or self._lines or self._plan.window)
         if idle and self._key == whole:
-            return ["%s(%s)" % ("COUNT" if self._counts else "K.extend", rows), "kept += len(%s)" % rows]
+            return [
+                "%s(%s)" % ("COUNT" if self._counts else "K.extend", rows),
+                "kept += " + (number or "len(%s)" % rows),
+            ]
         head = "for %s in %s:" % (", ".join(names), rows)
         return [head] + ["    " + line for line in self.one()]
 

@@ -28,7 +28,7 @@ from provider.runner.bodies import Body, Values, prefixes
 from provider.runner.expressions import COMPARISONS, Expression, compared, encoded
 from provider.runner.formats.base import Bulk
 from provider.runner.formats.form import LINE
-from provider.runner.plan import Plan
+from provider.runner.plan import Aggregated, Plan
 
 #: One record in this many may hold the text that candidates are found by; with more, reading all rows costs less.
 _DENSE = 8
@@ -66,7 +66,7 @@ class Source(NamedTuple):
 def source(plan: Plan) -> Source:
     """The specialised source of a plan."""
     needed = [name for name in plan.needed() if name != LINE]
-    where = _condition(plan)
+    where = condition(plan)
     one_line = plan.format.start is None
     bulk = plan.format.layout.bulk(needed, prefixes(plan, where)) if needed and one_line else None
     uses_line = LINE in plan.needed() or not (plan.aggregates or plan.columns)
@@ -87,7 +87,8 @@ def source(plan: Plan) -> Source:
     return Source(text, names, body.keys, literal, bool(bulk) and len(order) == 1, tuple(body.makers))
 
 
-def _condition(plan: Plan) -> Optional[Expression]:
+def condition(plan: Plan) -> Optional[Expression]:
+    """What a record has to fulfil: also that it is of the time that is asked for."""
     parts = [plan.where] if plan.where is not None else []  # type: List[Expression]
     for operator, bound in ((">=", plan.since), ("<", plan.until)):
         if bound is not None:
@@ -186,17 +187,66 @@ def _module(
         lines += _indented(body.counted("number"), 1)
     else:
         lines += _indented(_ways(plan, body, needed, uses_line, bulk, literal), 1)
-    lines += ["    SEEN.lines += number", "    SEEN.odd += odd", "    SEEN.matched += kept"]
-    if plan.window:
-        lines += ["    CLOCK.top = top"]
-    if plan.deals():
-        lines += ["    waiting += kept", "    if waiting >= BATCH:", "        waiting = 0", "        FLUSH()"]
-    else:
-        lines += ["    if len(K) >= BATCH:", "        FLUSH()"]
+    lines += ["    SEEN.lines += number", "    SEEN.odd += odd"] + _indented(_after(plan), 1)
     lines = body.setup + [name + " = 0" for name in state] + lines + ["return feed"]
+    return _maker(lines, names + body.given)
+
+
+def _after(plan: Plan) -> List[str]:
+    """The end of a function that has kept records."""
+    lines = ["SEEN.matched += kept"] + (["CLOCK.top = top"] if plan.window else [])
+    if plan.deals():
+        return lines + ["waiting += kept", "if waiting >= BATCH:", "    waiting = 0", "    FLUSH()"]
+    return lines + ["if len(K) >= BATCH:", "    FLUSH()"]
+
+
+def _maker(lines: List[str], names: List[str]) -> str:
     used = set(re.findall(r"\b[A-Z]\w*", "\n".join(lines)))
-    taken = ["%s = env[%r]" % (name, name) for name in sorted(used.intersection(names + body.given))]
+    taken = ["%s = env[%r]" % (name, name) for name in sorted(used.intersection(names))]
     return "\n".join(["def make(env):"] + _indented(taken + lines, 1)) + "\n"
+
+
+def by_columns(plan: Plan, order: List[str], cut: "frozenset[str]", chosen: bool) -> Tuple[Source, List[str]]:
+    """The source of a function that takes how many records there were, how many rows, and a column of each field.
+
+    Args:
+        order: fields, those that it needs among them.
+        cut: those of which there is the prefix only that it asks for.
+        chosen: the rows fulfil the condition.
+
+    Returns:
+        Also the fields of which it wants a column.
+    """
+    needed = set(plan._replace(where=None, since=None, until=None).needed() if chosen else plan.needed())
+    wanted = [name for name in order if name in needed]
+    body = Body(plan, wanted, None if chosen else condition(plan), cut)
+    names = dict(body.names, BATCH=BATCH)
+    columns = ["c%d" % index for index in range(len(wanted))]
+    lines = ["def feed(%s):" % ", ".join(["number", "rows"] + columns), "    kept = 0"]
+    if plan.deals():
+        lines[1:1] = ["    nonlocal waiting"]
+    if plan.window:
+        lines += ["    top, ahead = CLOCK.top, CLOCK.limit()"]
+    whole = columns[0] if len(columns) == 1 else "zip(%s)" % ", ".join(columns)
+    lines += _indented(body.rows(whole, "rows") if columns else body.counted("rows"), 1)
+    lines += ["    SEEN.lines += number"] + _indented(_after(plan), 1)
+    lines = body.setup + ["waiting = 0"] + lines + ["return feed"]
+    texts = len(wanted) == 1 and not plan.format.layout.typed
+    text = _maker(lines, sorted(names) + body.given)
+    return Source(text, names, body.keys, None, texts, tuple(body.makers)), wanted
+
+
+def tested(plan: Plan, where: Expression, name: str) -> Callable[[Any], bool]:
+    """Whether a condition is true, which is on this one field only, of the field's bytes."""
+    alone = plan._replace(keys=(), aggregates=(Aggregated("count", None),), columns=(), window=None)
+    body = Body(alone, [name], where, frozenset())
+    # `continue`, of a condition that is not true, ends a loop of one.
+    lines = ["def test(%s):" % body.variable(name), "    for _ in (0,):"] + _indented(body.condition(), 2)
+    lines = body.setup + lines + ["        return True", "    return False", "return test"]
+    space = {}  # type: Dict[str, Any]
+    exec(compile(_maker(lines, sorted(body.names)), "logreduce:condition", "exec"), space)
+    test = space["make"](body.names)  # type: Callable[[Any], bool]
+    return test
 
 
 def _ways(

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from provider.runner.aggregates import chosen
 from provider.runner.aggregates.base import States
-from provider.runner.compile import Source, source
+from provider.runner.compile import Source, by_columns, source
 from provider.runner.pack import packb, unpackb
 from provider.runner.plan import Plan
 from provider.runner.windows import LOW, Taken, Windows, by_pane
@@ -97,7 +97,7 @@ class Scan:
     def __init__(self, plan: Plan, tag: str = "") -> None:
         self.seen = Seen()
         self.source: Source = source(plan)
-        self._plan = plan
+        self.plan = plan
         self._tag = tag
         self._aggregates = chosen([each.name for each in plan.aggregates]) if plan.aggregates else []
         different, self._places = plan.taken()
@@ -111,17 +111,23 @@ class Scan:
         #: Of a plan with a window; whoever feeds tells it the source.
         self.windows: Optional[Windows] = Windows(plan.window) if plan.window else None
         self._in_panes: "Counter[float]" = Counter()
-        self.feed = made = self._made()
+        #: Feeds without a look at the time of the last record.
+        self.feed_only = self._made(self.source)
+        self.feed = self.feed_only
         if plan.window:
-            self._compiled = made
             self._parse = plan.format.layout.parser([plan.window.field])
             self._time_of = plan.format.convert(plan.window.field)
             self.feed = self._timed
 
     def _timed(self, data: bytes, start: int, end: int) -> None:
         """Feeds, and looks at the last record's time: those that do not match tell how far the source is, too."""
-        self._compiled(data, start, end)
-        assert self.windows is not None
+        self.feed_only(data, start, end)
+        self.look(data, start, end)
+
+    def look(self, data: bytes, start: int, end: int) -> None:
+        """Only that, after records that were taken in another way."""
+        if self.windows is None:
+            return
         for _ in range(_MOST_TRIED):
             begin = data.rfind(b"\n", start, end - 1) + 1 or start
             line = data[begin : end - 1]
@@ -133,22 +139,32 @@ class Scan:
             if end <= start:
                 return
 
-    def _made(self) -> Callable[[bytes, int, int], None]:
+    def by_columns(
+        self, order: List[str], cut: "frozenset[str]", chosen: bool
+    ) -> Optional[Tuple[Callable[..., None], List[str]]]:
+        """Another way to feed it, and which columns that takes (see `compile.by_columns`); None if there is none."""
+        found, columns = by_columns(self.plan, order, cut, chosen)
+        # Both ways keep rows in one place, of which one thing makes values.
+        if [each is None for each in found.values] != [each is None for each in self.source.values]:
+            return None
+        return self._made(found), columns
+
+    def _made(self, source: Source) -> Callable[..., None]:
         space: Dict[str, Any] = {}
-        exec(compile(self.source.text, "logreduce:plan", "exec"), space)
-        env = dict(self.source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
+        exec(compile(source.text, "logreduce:plan", "exec"), space)
+        env = dict(source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
         env["GROUPS"] = self._groups
-        if self.source.literal:
+        if source.literal:
             from provider.runner.locate import finder
 
             env["FIND"] = finder()
         if self._counts:
-            env["COUNT"] = Tally(self._counts[0]).count if self.source.texts else self._counts[0].update
+            env["COUNT"] = Tally(self._counts[0]).count if source.texts else self._counts[0].update
         if self.windows is not None:
             env.update(CLOCK=self.windows, CLOCK_PANE=self.windows.pane_s, LOW=LOW)
         env["ADD"] = self._keys.append
         env.update(("ADD%d" % index, values.append) for index, values in enumerate(self._values))
-        made: Callable[[bytes, int, int], None] = space["make"](env)
+        made: Callable[..., None] = space["make"](env)
         return made
 
     def flush(self) -> None:
@@ -159,7 +175,7 @@ class Scan:
         if not self._aggregates or not keys:
             return
         if self.windows is not None:
-            self._in_panes.update(map(_pane_of, keys) if self._plan.keys else keys)
+            self._in_panes.update(map(_pane_of, keys) if self.plan.keys else keys)
         self._fold_all(keys, self._values)
         del keys[:]
         for each in self._values:
@@ -252,7 +268,7 @@ class Scan:
         if self.windows is None:
             return [Taken(None, 0, states)]
         counts, self._in_panes = self._in_panes, Counter()
-        return list(self.windows.spread(self._aggregates, by_pane(states, counts, len(self._plan.keys))))
+        return list(self.windows.spread(self._aggregates, by_pane(states, counts, len(self.plan.keys))))
 
     def rows(self) -> List[Tuple[Any, ...]]:
         """The rows of a plan without aggregates, since this was last asked."""

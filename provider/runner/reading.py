@@ -32,6 +32,8 @@ RECORD_BYTES = 1 << 20
 _NAP_S = 0.2
 _BLIND_NAP_S = 0.05
 _OVER = float("inf")
+#: Blocks after a change of folds until these are read together: others may be about to come, and it takes a while.
+_STEADY = 4
 
 #: A file, and an offset in it.
 Spot = Tuple[int, int, int]
@@ -106,6 +108,9 @@ class Reader:
         told: Any = Spread(self)
         #: Of its jobs, each once.
         self.folds: "List[Fold]" = []
+        #: For how many blocks these have been its folds, up to `_STEADY`; then, who reads for several at a time.
+        self._steady = 0
+        self._shared: "List[Any]" = []
         self.source: Source = _source(job, told)
         if self._start is not None:
             self.source.leaving = self._leaving  # type: ignore[method-assign]  # as it says there
@@ -115,6 +120,7 @@ class Reader:
     def count_folds(self) -> None:
         """After jobs or their folds have changed."""
         self.folds = []
+        self._steady, self._shared = 0, []
         for job in self.jobs:
             if job.fold not in self.folds:
                 self.folds.append(job.fold)
@@ -235,14 +241,29 @@ class Reader:
     def _fold(self, data: bytes, source: str) -> None:
         if not data:
             return
-        for fold in self.folds:
+        given = self._read_together(data) if len(self.folds) > 1 else {}
+        for number, fold in enumerate(self.folds):
             if fold.broken:
                 continue
             try:
-                fold.feed(data, source)
+                fold.feed(data, source, given.get(number))
             except (MemoryError, ValueError, TypeError, RecursionError) as exc:
                 fold.broken = faults.sentence(exc)
                 self._failing.append((fold, exc))
+
+    def _read_together(self, data: bytes) -> "Dict[int, Callable[[], None]]":
+        """For folds that gain by it, by their numbers: what feeds them."""
+        if self._steady <= _STEADY:
+            self._steady += 1
+            self._shared = []
+            if self._steady > _STEADY:
+                from provider.runner.shared import together
+
+                self._shared = together({number: fold.scan for number, fold in enumerate(self.folds)})
+        given: "Dict[int, Callable[[], None]]" = {}
+        for shared in self._shared:
+            given.update(shared.read(data))
+        return given
 
     def _room(self, block: Block, ahead: "Reader") -> int:
         """How much of a block there is up to the place of a reader ahead."""

@@ -8,7 +8,7 @@ between two cuts, when the fold is empty. Keys are told by number (see `Combiner
 job comes.
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from provider.runner.aggregates import Combiner, tag
 from provider.runner.aggregates.base import NOTHING, States
@@ -74,15 +74,21 @@ class Fold:
         if self.scan.windows is not None:
             self.scan.windows.anew()
 
-    def feed(self, data: bytes, source: str) -> None:
+    def feed(self, data: bytes, source: str, give: "Optional[Callable[[], None]]" = None) -> None:
         """Whole records.
+
+        Args:
+            give: what feeds them, having read them for others too.
 
         Raises:
             AggregateError: a value that an aggregate cannot take.
         """
         if self.scan.windows is not None:
             self.scan.windows.turn(source)
-        self.scan.feed(data, 0, len(data))
+        if give is not None:
+            give()
+        else:
+            self.scan.feed(data, 0, len(data))
 
     @property
     def full(self) -> bool:
