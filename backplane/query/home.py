@@ -52,6 +52,11 @@ def reduction(module: Module, problems: Problems) -> Reduction | None:
     return _executed(module, name, problems)
 
 
+def of_object(found: Any, line: int, problems: Problems) -> Reduction | None:
+    """The reduction by a function or a class of this process; ``line`` is where it is defined."""
+    return _class(found, line, problems) if isinstance(found, type) else _function(found, line, problems)
+
+
 def program(path: Path, line: int | None, problems: Problems) -> Reduction | None:
     """The reduction by an executable of this machine."""
     try:
@@ -114,7 +119,7 @@ def _executed(module: Module, name: str, problems: Problems) -> Reduction | None
     except (Exception, SystemExit) as exc:  # the user's own code: whatever it raises is said, with its place
         problems.wrong(f"`{name}` cannot be loaded: {_said(exc)}", _line(exc, module.file) or line)
         return None
-    return _class(found, line, problems) if isinstance(found, type) else _function(found, line, problems)
+    return of_object(found, line, problems)
 
 
 def _run(text: str, file: str) -> dict[str, Any]:

@@ -56,7 +56,11 @@ def examine(query: str, settings: Mapping[str, str], sources: Sequence[str] | No
     Raises:
         UsageError: there is no such query, or its form is not in this version.
     """
-    found = find(query)
+    return examined(find(query), settings, sources)
+
+
+def examined(found: Found, settings: Mapping[str, str], sources: Sequence[str] | None) -> Examined:
+    """The same of a text that has been found already."""
     problems = Problems(found.file)
     try:
         if found.folder:

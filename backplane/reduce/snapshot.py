@@ -90,6 +90,36 @@ class Snapshot:
                 windows=None,
             )
 
+    def to_pandas(self) -> Any:
+        """The rows as a ``pandas.DataFrame``.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        from backplane.reduce import tabular
+
+        return tabular.pandas(self.columns, self.rows)
+
+    def to_polars(self) -> Any:
+        """The rows as a ``polars.DataFrame``.
+
+        Raises:
+            UsageError: polars is not installed, or a column of it cannot hold the values of one of ours.
+        """
+        from backplane.reduce import tabular
+
+        return tabular.polars(self.columns, self.rows)
+
+    def to_arrow(self) -> Any:
+        """The rows as a ``pyarrow.Table``.
+
+        Raises:
+            UsageError: pyarrow is not installed, or a column of it cannot hold the values of one of ours.
+        """
+        from backplane.reduce import tabular
+
+        return tabular.arrow(self.columns, self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract, ready for ``json.dumps``. ``errors`` is there if a column is not exact."""
         errors = {"errors": {_name(name): error for name, error in self.table.errors}} if self.table.errors else {}

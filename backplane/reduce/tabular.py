@@ -1,0 +1,85 @@
+"""An answer's rows as tables of other packages: pandas, polars, Arrow. Each is an extra, imported when it is asked for.
+
+Knows which values these cannot hold, and what they get instead. Does not know snapshots.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from backplane.wire.errors import UsageError
+
+Rows = Sequence[Sequence[Any]]
+
+
+def pandas(columns: Sequence[str], rows: Rows) -> Any:
+    """A ``pandas.DataFrame``.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    return _package("pandas", "pandas").DataFrame(list(map(list, rows)), columns=list(columns))
+
+
+def polars(columns: Sequence[str], rows: Rows) -> Any:
+    """A ``polars.DataFrame``.
+
+    Raises:
+        UsageError: polars is not installed, or values of a column are of kinds that no column of it holds.
+    """
+    made = _package("polars", "polars")
+    return made.DataFrame([_column(name, values, made.Series) for name, values in _columns(columns, rows)])
+
+
+def arrow(columns: Sequence[str], rows: Rows) -> Any:
+    """A ``pyarrow.Table``.
+
+    Raises:
+        UsageError: pyarrow is not installed, or values of a column are of kinds that no column of it holds.
+    """
+    made = _package("pyarrow", "arrow")
+    found = [
+        (name, _column(name, values, lambda _, each: made.array(each))) for name, values in _columns(columns, rows)
+    ]
+    return made.Table.from_arrays([column for _, column in found], names=[name for name, _ in found])
+
+
+def _package(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UsageError(f"{name} is not installed: `pip install 'logreduce[{extra}]'` brings it") from None
+
+
+def _columns(columns: Sequence[str], rows: Rows) -> list[tuple[str, list[Any]]]:
+    return [(_text(name), [_plain(row[at]) for row in rows]) for at, name in enumerate(columns)]
+
+
+def _plain(value: Any) -> Any:
+    """Text that can be encoded, and lists for tuples."""
+    if isinstance(value, str):
+        return _text(value)
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _text(text: str) -> str:
+    """A text with what is no UTF-8 in it shown as it is in Python: ``\\xff``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text
+
+
+def _column(name: str, values: list[Any], make: Any) -> Any:
+    if {bool, int, float} >= {type(value) for value in values if value is not None} >= {int, float}:
+        values = [float(value) if type(value) is int else value for value in values]
+    try:
+        return make(name, values)
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as exc:
+        kinds = sorted({type(value).__name__ for value in values if value is not None})
+        raise UsageError(
+            f"column {name!r} holds values of {', '.join(kinds)}, which make no column of one type: {exc}"
+        ) from None
