@@ -1,7 +1,8 @@
-"""`logreduce explain QUERY [FILES]`: whom a query would ask, and exactly what would travel there. Nothing is sent.
+"""`logreduce explain QUERY [FILES]`: whom a query would ask, exactly what would travel there, and what it would cost.
 
-Composes: a query is loaded and targets are selected, as `run` does it. Secrets are masked in everything it prints, the
-hash included, because a short one could be guessed from it.
+Composes: a query is loaded and targets are selected, as `run` does it. Its providers are asked what there is to read,
+which runs its filter and a small sample of a plan, and never its map; with ``--offline`` nothing is sent. Secrets are
+masked in everything it prints, the hash included, because a short one could be guessed from it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
-from backplane.cli import check, finding, naming, pruning, targets
+from backplane.cli import check, estimate, finding, naming, shown, starting, targets, windowing
+from backplane.cli import run as running
 from backplane.client.outputs.harmless import harmless
-from backplane.query.load import load
+from backplane.client.planned import PlanQuestion
 from backplane.query.model import Query
 from coordinator.inventory import nodes
 
@@ -25,9 +27,15 @@ _HASH_DIGITS: Final = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
-    parser.description = "Show whom a query would ask and what would travel there, without sending anything."
+    parser.description = "Show whom a query would ask, what would travel there, and what it would cost them."
     naming.add_query(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="as for `run`: start at the end, and go on")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="form of the output")
+    parser.add_argument("--offline", action="store_true", help="ask no provider: what there is to read stays unknown")
+    starting.add_arguments(parser)
+    windowing.add_arguments(parser)
+    # Of `run`'s other options none changes what is read.
+    parser.set_defaults(begun=None, every=2.0, limit=shown.Limit(None, None), by_host=False)
     targets.add_arguments(parser)
     finding.add_arguments(parser)
 
@@ -39,66 +47,54 @@ def run(args: argparse.Namespace) -> int:
         QueryError: the query file is wrong.
         UsageError: the query, a parameter or a target is.
     """
+    starting.check(args)
     selection = targets.selection(args)
-    if naming.is_one_line(args.query):
-        return _line(args, selection)
-    with naming.own_prints():
-        query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))
-    for text in (selection.notice, *query.warnings):
+    question = running.load_question(args, selection)
+    for text in (selection.notice, *question.notices):
         if text:
             print(f"logreduce: {harmless(text)}", file=sys.stderr)
-    names = _names(selection, args)
+    # `sql --explain` has no such option.
+    offline = getattr(args, "offline", False)
+    look = estimate.look(args, question, selection, offline=offline)
+    if isinstance(question, PlanQuestion):
+        return _line(args, selection, look)
+    query = question.query
     if args.output == "json":
-        print(json.dumps(_document(query, names), indent=2, default=repr))
+        print(json.dumps(_document(query, look), indent=2, default=repr))
     else:
-        lines = _lines(query, names, _sudo(selection, names))
+        cost = estimate.lines(look.estimate, follow=args.follow, plan=False)
+        lines = _lines(query, look.names, _sudo(selection, look.names), cost)
         print("\n".join(harmless(line, keep="\t") for line in lines))
     return 0
 
 
-def _line(args: argparse.Namespace, selection: targets.Selection) -> int:
+def _line(args: argparse.Namespace, selection: targets.Selection, look: estimate.Look) -> int:
     """The same of a question of one line."""
     from backplane.cli import lining, plans
 
     asked = lining.read(args, local=selection.local)
-    selection = pruning.pruned(selection, asked.hosts)
-    for text in (selection.notice, *asked.notices):
-        if text:
-            print(f"logreduce: {harmless(text)}", file=sys.stderr)
-    names = _names(selection, args)
-    if asked.hosts is not None:
-        selection = pruning.pruned_table(selection, asked.hosts, names, follow=False)
-        names = _names(selection, args)
-    labels = {provider.name: provider.labels for provider in selection.providers}.get(names[0], {})
+    names = look.names
+    labels = look.labels.get(names[0], {})
     if args.output == "json":
         code = plans.code(asked, names[0], labels)
         scripts = {"plan": {"sha256": plans.digest(code), "source": code}}
-        document = {"targets": names, "profile": "sealed", "query": plans.document(asked), "scripts": scripts}
+        document = {
+            "targets": names,
+            "profile": "sealed",
+            "query": plans.document(asked),
+            "estimate": _estimate(look),
+            "scripts": scripts,
+        }
         print(json.dumps(document, indent=2, default=repr))
         return 0
-    for line in plans.lines(asked, names, nodes.fold(names), labels):
+    cost = estimate.lines(look.estimate, follow=args.follow, plan=True)
+    for line in plans.lines(asked, names, nodes.fold(names), labels, cost):
         print(harmless(line, keep="\t"))
     return 0
 
 
-def _names(selection: targets.Selection, args: argparse.Namespace) -> list[str]:
-    """Whom the query would ask: of a provider table its coordinator says."""
-    if selection.select is None:
-        return selection.names
-    import asyncio
-
-    from backplane.client.session import open_session
-
-    place = finding.coordinator(args).place
-
-    async def asked() -> list[str]:
-        async with open_session(place) as session:
-            names, notices = await selection.chosen(session)
-        for notice in notices:
-            print(f"logreduce: {harmless(notice)}", file=sys.stderr)
-        return names
-
-    return asyncio.run(asked())
+def _estimate(look: estimate.Look) -> dict[str, Any] | None:
+    return None if look.estimate is None else look.estimate.to_dict()
 
 
 def _sudo(selection: targets.Selection, names: list[str]) -> list[str]:
@@ -119,7 +115,7 @@ def _hash(source: str) -> str:
     return hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
 
 
-def _lines(query: Query, names: list[str], sudo: list[str]) -> Iterator[str]:
+def _lines(query: Query, names: list[str], sudo: list[str], cost: Iterator[str]) -> Iterator[str]:
     told = check.summary(query)
     del told["ships"]
     head = {
@@ -132,6 +128,7 @@ def _lines(query: Query, names: list[str], sudo: list[str]) -> Iterator[str]:
     }
     for name, text in head.items():
         yield f"{name:<11} {text}"
+    yield from cost
     for name, source in scripts(query):
         yield ""
         yield f"{name} travels: {check.lines(source)} lines{check.runs(query, name)}, sha256 {_hash(source)}"
@@ -156,11 +153,12 @@ def numbered(source: str) -> Iterator[str]:
         yield f"{number:>4}  {line}"
 
 
-def _document(query: Query, names: list[str]) -> dict[str, Any]:
+def _document(query: Query, look: estimate.Look) -> dict[str, Any]:
     return {
         "file": query.file,
-        "targets": names,
+        "targets": look.names,
         "profile": query.profile,
         "query": check.document(query),
+        "estimate": _estimate(look),
         "scripts": {name: {"sha256": _hash(source), "source": source} for name, source in scripts(query)},
     }

@@ -44,19 +44,23 @@ def code(asked: OneLine, name: str, labels: Mapping[str, str]) -> str:
     return "\n".join([*constants, made.text])
 
 
-def lines(asked: OneLine, names: Sequence[str], folded: str, labels: Mapping[str, str]) -> Iterator[str]:
+def lines(
+    asked: OneLine, names: Sequence[str], folded: str, labels: Mapping[str, str], cost: Iterator[str]
+) -> Iterator[str]:
     """The explanation, line by line.
 
     Args:
         names: whom it asks.
         folded: the same, short.
         labels: of the first of them, as far as they are known.
+        cost: lines that say what it would cost.
     """
     said = summary(asked)
     title = said.pop("title")
     head = {"title": title, "targets": f"{len(names)}: {folded}", "profile": "sealed", **said}
     for key, text in head.items():
         yield f"{key:<11} {text}"
+    yield from cost
     text = code(asked, names[0], labels)
     own = f" ({names[0]}'s; others have their own names in it)" if _differs(asked) else ""
     yield ""

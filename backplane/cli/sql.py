@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb: those of `run`, and what shows the plan instead."""
     running.add_arguments(parser)
     parser.description = "Ask a question of many machines in SQL: a SELECT of one log, without joins and subqueries."
-    parser.add_argument("--explain", action="store_true", help="show what would run where, without sending anything")
+    parser.add_argument("--explain", action="store_true", help="show what would run where, and what it would cost")
     parser.set_defaults(sql=True)
 
 

@@ -31,8 +31,8 @@ from provider.runner.plan import Plan, PlanError
 REPLAYABLE: Final = "a plan reads the same of the same lines"
 #: The module that plans need alone that ask for more than one process.
 _RANGES: Final = "provider.runner.ranges"
-#: The runner's module that only queries in files need.
-_RECORDS: Final = "provider.runner.records"
+#: The runner's modules that only queries in files need, and only estimates.
+_OTHERS: Final = ("provider.runner.records", "provider.runner.estimate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,8 @@ def travelling(
 ) -> bytes:
     """The runner's modules that a plan with these aggregates needs, as a start of body ``plan`` holds them."""
     wanted = {**ship.plan_modules(), **modules((), (), programs, aggregates), **(following() if follow else {})}
-    del wanted[_RECORDS]
+    for name in _OTHERS:
+        del wanted[name]
     if not parallel:
         del wanted[_RANGES]
     return zlib.compress(codec.pack(wanted), 9)

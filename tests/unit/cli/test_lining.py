@@ -115,17 +115,17 @@ def test_check_says_where_it_is_wrong(capsys: pytest.CaptureFixture[str]) -> Non
 def test_explain_shows_what_will_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The targets, the plan, and the code of which it tells the hash."""
     line = "nginx /f | where status >= 507 | count by path | sort | limit 2"
-    assert main(["explain", line, "-o", "json"]) == 0
+    assert main(["explain", "--offline", line, "-o", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     script = told["scripts"]["plan"]
     assert told["targets"] == ["local"]
     assert script["sha256"] == hashlib.sha256(script["source"].encode()).hexdigest()[:12]
     assert "= 507" in script["source"]
     assert "def feed(data, start, end):" in script["source"]
-    assert main(["explain", line]) == 0
+    assert main(["explain", "--offline", line]) == 0
     text = capsys.readouterr().out
     assert f"sha256 {script['sha256']}" in text
     assert "keeps       status >= 507" in text
     assert "at home     sorts by count, largest first, then takes the first 2" in text
-    assert main(["explain", "nginx /f | where host = 'web9' | count"]) == 2
+    assert main(["explain", "--offline", "nginx /f | where host = 'web9' | count"]) == 2
     assert "keeps none of the 1 targets: local" in capsys.readouterr().err

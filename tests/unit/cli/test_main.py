@@ -88,7 +88,7 @@ def test_files_may_stand_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     """FILES after the options are FILES all the same: that is where people put them."""
     query = tmp_path / "q.py"
     query.write_text("def map(lines):\n    for line in lines:\n        yield 1\n\n\nreduce = 'count'\n")
-    assert main(["explain", str(query), "-w", "web01", "/var/log/a.log", "/var/log/b.log"]) == 0
+    assert main(["explain", "--offline", str(query), "-w", "web01", "/var/log/a.log", "/var/log/b.log"]) == 0
     assert "/var/log/a.log, /var/log/b.log" in capsys.readouterr().out
 
 
