@@ -7,8 +7,10 @@ Composes `backplane.query.oneline` or `backplane.query.sql`, the finishing of ro
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
-from backplane.cli import naming, windowing
+from backplane.cli import around, naming, windowing
 from backplane.client.planned import PlanQuestion, plan_question
 from backplane.query.oneline import OneLine, one_line
 from backplane.query.settings import wrong_sources
@@ -49,6 +51,13 @@ def _asked(text: str, sources: list[str] | None, *, in_sql: bool) -> OneLine:
     return sql(text, sources)
 
 
+def _planned(args: argparse.Namespace, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan with what the options add to it."""
+    planned = {**plan, "window": windowing.of_plan(args, dict(plan))}
+    context = around.of_plan(args, plan)
+    return planned if context is None else {**planned, "context": context}
+
+
 def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
     """The same, ready to be asked.
 
@@ -62,7 +71,7 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
     limits = [limit for limit in (asked.limit, args.limit.rows) if limit is not None]
     return plan_question(
         asked.text,
-        {**asked.plan, "window": windowing.of_plan(args, dict(asked.plan))},
+        _planned(args, asked.plan),
         name=str(asked.plan["format"].get("name", "line")),
         paths=[naming.located(path) for path in asked.paths] if local else None,
         follow=args.follow,

@@ -10,10 +10,11 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from backplane.cli import canary, finding, naming, pruning, shown, starting, targets, windowing
+from backplane.cli import around, canary, finding, naming, pruning, shown, starting, targets, windowing
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     canary.add_arguments(parser)
     starting.add_arguments(parser)
     windowing.add_arguments(parser)
+    around.add_arguments(parser)
     shown.add_arguments(parser)
     targets.add_arguments(parser)
     finding.add_arguments(parser)
@@ -96,7 +98,7 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
     # A tick or a map() may have no end of its own either, but a host that is down must not keep others from being told.
     wait_s = args.wait if args.wait is not None or args.follow else limits.WAIT_S
     return Plan(
-        show=shown.show(args, streams=question.streams, title=question.title),
+        show=shown.show(args, streams=question.streams, title=question.title, sought=_sought(args, question)),
         for_s=args.for_s,
         wait_s=wait_s,
         filter_s=args.filter_timeout,
@@ -110,6 +112,16 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         follow=args.follow,
         canaries=args.canary,
     )
+
+
+def _sought(args: argparse.Namespace, question: Question) -> re.Pattern[str] | None:
+    """What the lines that it shows were found by, so that a terminal can mark it."""
+    parsed = getattr(question, "parsed", None)  # of plans alone
+    if parsed is None or not question.streams or args.output is not None:
+        return None
+    from backplane.client.outputs.marked import sought
+
+    return sought(parsed.where)
 
 
 def load_question(args: argparse.Namespace, selection: targets.Selection) -> QueryQuestion | PlanQuestion:
@@ -127,6 +139,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     from backplane.query.load import load
 
     windowing.of_file(args)
+    around.of_file(args)
     starting.of_file(args)
     with naming.own_prints():
         query = load(args.query, naming.settings(args.settings), naming.sources(args, selection.local))

@@ -78,7 +78,7 @@ def limit(text: str) -> Limit:
     return Limit(int(found[1]) if found[1] else None, size)
 
 
-def show(args: argparse.Namespace, *, streams: bool, title: str) -> Show:
+def show(args: argparse.Namespace, *, streams: bool, title: str, sought: re.Pattern[str] | None = None) -> Show:
     """The shower that the options and the streams ask for."""
     from backplane.client.outputs import choose
 
@@ -91,6 +91,7 @@ def show(args: argparse.Namespace, *, streams: bool, title: str) -> Show:
         color=not os.environ.get("NO_COLOR"),
         streams=streams,
         title=title,
+        sought=sought,
     )
     every_s = min(args.every, _STREAM_EVERY_S) if streams and args.output is None else args.every
     return Show(

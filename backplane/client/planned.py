@@ -31,6 +31,8 @@ from provider.runner.plan import Plan, PlanError
 REPLAYABLE: Final = "a plan reads the same of the same lines"
 #: The module that plans need alone that ask for more than one process.
 _RANGES: Final = "provider.runner.ranges"
+#: The one that those need that show lines around others.
+_CONTEXT: Final = "provider.runner.context"
 #: The runner's modules that only queries in files need, and only estimates.
 _OTHERS: Final = ("provider.runner.records", "provider.runner.estimate")
 
@@ -112,6 +114,10 @@ class PlanQuestion:
                 return groups
             keeps = KEPT if self.follow else None
             return WindowedFold(groups, Windows(window.lateness_s, hold_s=self.hold_s, keeps=keeps), self.finish)
+        if any(self.parsed.context):
+            from backplane.reduce.context import ContextFold
+
+            return ContextFold(self.limit_rows, self.limit_bytes)
         names = [each.name for each in self.parsed.columns] or None
         return StreamedPlan(names, finish=self.finish, limit=self.limit_rows, most_bytes=self.limit_bytes)
 
@@ -133,6 +139,7 @@ class PlanQuestion:
                 self.follow,
                 self.parallel > 1,
                 starts_processes(self.sources),
+                any(self.parsed.context),
             ),
         }
 
@@ -202,7 +209,11 @@ def plan_question(
 
 @functools.lru_cache(maxsize=16)
 def travelling(
-    aggregates: tuple[str, ...], follow: bool = False, parallel: bool = False, programs: bool = False
+    aggregates: tuple[str, ...],
+    follow: bool = False,
+    parallel: bool = False,
+    programs: bool = False,
+    context: bool = False,
 ) -> bytes:
     """The runner's modules that a plan with these aggregates needs, as a start of body ``plan`` holds them."""
     wanted = {**ship.plan_modules(), **modules((), (), programs, aggregates), **(following() if follow else {})}
@@ -210,4 +221,6 @@ def travelling(
         del wanted[name]
     if not parallel:
         del wanted[_RANGES]
+    if not context:
+        del wanted[_CONTEXT]
     return zlib.compress(codec.pack(wanted), 9)

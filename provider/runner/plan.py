@@ -17,6 +17,8 @@ VERSION = 1
 MOST_COLUMNS = 64
 #: Aggregates whose states name the place of a value among all that there were.
 PLACED = frozenset(("first", "last", "sample", "collect"))
+#: Lines around one that is kept, in one direction.
+MOST_CONTEXT = 100
 #: Windows that one record may be in: each is held by itself at home.
 MOST_WINDOWS = 100
 
@@ -60,6 +62,8 @@ class Plan(NamedTuple):
     window: Optional[Window]
     since: Optional[float]
     until: Optional[float]
+    #: How many lines before and after each that is kept are shown with it.
+    context: Tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, data: Any, header: "Optional[List[str]]" = None) -> "Plan":
@@ -96,6 +100,7 @@ class Plan(NamedTuple):
             "window": list(self.window) if self.window else None,
             "since": self.since,
             "until": self.until,
+            "context": list(self.context),
         }
 
     def needed(self) -> List[str]:
@@ -135,7 +140,9 @@ class Plan(NamedTuple):
         return bool(self.taken()[0]) and self.window is None and not placed
 
 
-_PARTS = frozenset(("version", "format", "paths", "where", "keys", "aggregates", "columns", "window", "since", "until"))
+_PARTS = frozenset(
+    ("version", "format", "paths", "where", "keys", "aggregates", "columns", "window", "since", "until", "context")
+)
 
 
 def _checked(data: Dict[str, Any], of: Format) -> Plan:
@@ -152,7 +159,11 @@ def _checked(data: Dict[str, Any], of: Format) -> Plan:
     since, until = _time(data, "since"), _time(data, "until")
     if (since is not None or until is not None) and not of.time:
         raise PlanError("since and until need a format with a time")
-    return Plan(of, _paths(data), where, keys, aggregates, columns, _window(data.get("window"), of), since, until)
+    context = _context(data.get("context"))
+    if any(context) and (columns or aggregates):
+        raise PlanError("context stands around lines, and a plan with aggregates or columns has none")
+    window = _window(data.get("window"), of)
+    return Plan(of, _paths(data), where, keys, aggregates, columns, window, since, until, context)
 
 
 def _named(part: str, given: Any, of: Format, optional: bool = False) -> List[Tuple[str, Any]]:
@@ -175,6 +186,16 @@ def _paths(data: Dict[str, Any]) -> Tuple[str, ...]:
     if type(paths) is not list or not all(type(path) is str for path in paths):
         raise PlanError("paths are a list of texts")
     return tuple(paths)
+
+
+def _context(given: Any) -> Tuple[int, int]:
+    if given is None:
+        return 0, 0
+    if type(given) is not list or len(given) != 2 or not all(type(each) is int for each in given):
+        raise PlanError("context is how many lines before and how many after, not %.40r" % (given,))
+    if not all(0 <= each <= MOST_CONTEXT for each in given):
+        raise PlanError("context is at most %d lines before and after" % MOST_CONTEXT)
+    return given[0], given[1]
 
 
 def _time(data: Dict[str, Any], name: str) -> Optional[float]:

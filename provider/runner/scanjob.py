@@ -184,7 +184,10 @@ class ScanJob:
         self._mark = (0, 0, 0)
 
     def _new_fold(self) -> Fold:
-        fold = Fold(self.wanted.plan, self.wanted.data, self.wanted.name, self._epoch)
+        made = Fold  # type: Any
+        if any(self.wanted.plan.context):
+            from provider.runner.context import ContextFold as made
+        fold: Fold = made(self.wanted.plan, self.wanted.data, self.wanted.name, self._epoch)
         fold.jobs.append(self)
         return fold
 

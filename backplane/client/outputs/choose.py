@@ -5,6 +5,7 @@ Knows every output. `backplane.cli` decides what stdout is, and asks here.
 
 from __future__ import annotations
 
+import re
 from typing import Final, TextIO
 
 from backplane.client.outputs.base import Output, Size
@@ -27,6 +28,7 @@ def make(
     color: bool = True,
     streams: bool = False,
     title: str = "",
+    sought: re.Pattern[str] | None = None,
 ) -> Output:
     """An output.
 
@@ -39,6 +41,7 @@ def make(
         color: False where the user wants none.
         streams: the query has no reduce, so its rows are lines in the order of arrival.
         title: what is asked, for people.
+        sought: what lines were found by, which is marked in them.
 
     Raises:
         UsageError: there is no such format.
@@ -46,7 +49,7 @@ def make(
     if name == "none":
         return NothingOutput()
     if name is None and streams:
-        return Text(out, isatty=isatty)
+        return Text(out, isatty=isatty, sought=sought if color else None)
     if name == "json":
         return Json(out, isatty=isatty)
     if name == "jsonl":
