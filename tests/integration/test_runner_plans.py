@@ -68,11 +68,11 @@ def test_many_plans_share_a_child_and_each_is_exact(link: RunnerLink, log: Path)
 def test_plans_that_differ_are_read_together(link: RunnerLink, tmp_path: Path) -> None:
     """Over many blocks, one with an odd line, different plans each say what a loop says; one that fails does alone."""
     log = tmp_path / "long.log"
-    lines = [line(number) for number in range(20_000)]
-    lines[15_000:15_000] = ["what is this\n"]
+    lines = [line(number) for number in range(60_000)]
+    lines[50_000:50_000] = ["what is this\n"]
     log.write_text("".join(lines))
     late = ["=", field("status"), ["value", 204]]
-    far = [">=", field("bytes"), ["value", 12_000]]
+    far = [">=", field("bytes"), ["value", 40_000]]
     asked = [
         plan(),
         plan(where=late),
@@ -83,10 +83,10 @@ def test_plans_that_differ_are_read_together(link: RunnerLink, tmp_path: Path) -
     for job, each in enumerate(asked, 1):
         link.start(job, body(each, [log]), body="plan")
     assert applied(link, 1).counts == by_status(log.read_text())
-    assert applied(link, 2).counts == {204: len(range(4, 20_000, 7))}
-    assert applied(link, 3).counts == {f"/p{path}": len(range(path, 20_000, 97)) for path in range(97)}
+    assert applied(link, 2).counts == {204: len(range(4, 60_000, 7))}
+    assert applied(link, 3).counts == {f"/p{path}": len(range(path, 60_000, 97)) for path in range(97)}
     assert "sum" in link.end(4)["reason"], link.end(4)
-    assert applied(link, 5).counts == {(): 20_001}
+    assert applied(link, 5).counts == {(): 60_001}
     assert [link.end(job)["counters"]["parse_errors"] for job in (1, 2, 3, 5)] == [1, 1, 1, 0]
 
 
