@@ -28,7 +28,7 @@ LOGS = {
     "loghub/Apache_2k.log": ("apache-error", 0),
     "loghub/HDFS_2k.log": ("hdfs", 0),
     "loghub/Hadoop_2k.log": ("log4j", 0),
-    "loghub/Linux_2k.log": ("syslog", 1),  # a login that names no program before its colon
+    "loghub/Linux_2k.log": ("syslog", 0),
     "loghub/OpenSSH_2k.log": ("syslog", 0),
     "loghub/Spark_2k.log": ("spark", 0),
     "loghub/Zookeeper_2k.log": ("zookeeper", 0),
@@ -125,6 +125,17 @@ def test_json_is_what_json_says(data: Path) -> None:
         assert {key: found[key] for key in theirs} == theirs
     nested = ours.parse(b'{"a": {"b": 3, "c": [1, "x"]}, "a.d": true}', ["a.b", "a.c", "a.d", "a.e"])
     assert nested == {"a.b": 3, "a.c": '[1,"x"]', "a.d": True, "a.e": None, "line": nested["line"] if nested else ""}
+
+
+def test_syslog_without_a_program_is_syslog() -> None:
+    """What a daemon says of itself names no program: all of it is the message."""
+    ours = format_of(format_data("syslog"))
+    told = ours.parse(b"Nov 20 09:00:01 web1 last message repeated 2 times")
+    assert told is not None
+    assert (told["host"], told["program"], told["message"]) == ("web1", None, "last message repeated 2 times")
+    named = ours.parse(b"Nov 20 09:00:01 web1 cron[7]: done: all")
+    assert named is not None
+    assert (named["program"], named["pid"], named["message"]) == ("cron", 7, "done: all")
 
 
 @pytest.mark.parametrize("dialect", [("csv", ","), ("tsv", "\t")])
