@@ -410,3 +410,17 @@ def test_a_log_that_waits_is_found_in_its_copy_under_another_name(tmp_path: Path
     """Copied, truncated and renamed before its turn came: the copy is read in its place."""
     for dated in (False, True):
         play(tmp_path / "logs", [("write", 3), ("cut", 0), *ops], dated=dated, header=False, block=1 << 17).check()
+
+
+@settings(max_examples=50)
+@given(lines=st.integers(1, 900), looks=st.integers(0, 4), after=st.integers(1, 9))
+def test_what_a_truncation_took_is_what_is_reported(
+    tmp_path_factory: pytest.TempPathFactory, lines: int, looks: int, after: int
+) -> None:
+    """Of what was seen and not read, the bytes that are said are those of the lines that are missing."""
+    looked = [("look", 0)] * looks
+    ops = [("write", 1), ("read", 0), ("write", lines), *looked, ("truncate", 0), ("look", 0), ("write", after)]
+    home = play(tmp_path_factory.mktemp("logs") / "logs", ops, dated=False, header=False, block=1 << 11)
+    home.check()
+    missing = sum(len(line) + 1 for line in set(home.log.written) - set(home.applied))
+    assert sum(gap["bytes"] or 0 for gap in home.gaps) == (missing if looks else 0)
