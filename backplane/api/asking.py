@@ -21,7 +21,7 @@ from backplane.api.targets import Selection, Targets, selection
 from backplane.api.texts import is_one_line, is_sql, located
 from backplane.client.planned import PlanQuestion, plan_question
 from backplane.client.question import QueryQuestion
-from backplane.client.spec import Options
+from backplane.client.spec import Options, Ready
 from backplane.query.load import load
 from backplane.query.model import Query
 from backplane.query.oneline import OneLine, one_line
@@ -140,6 +140,8 @@ def prepared(query: Ask, how: How, every_s: float | None = EVERY_S) -> Prepared:
         chosen = pruned(chosen, question.hosts)
     if question.feed and not chosen.local:
         raise UsageError("'-' is this machine's standard input, and other machines cannot read it: ask this machine")
+    # What travels besides is read from files, once: now, and not in somebody's loop.
+    question.body(Ready(""), ())
     follow = how.get("follow", False)
     wait_s = _seconds(how, "wait")
     options = Options(

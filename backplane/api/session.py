@@ -229,13 +229,18 @@ def _elsewhere(work: Callable[[], Coroutine[Any, Any, _Given]]) -> _Given:
             done.set_exception(exc)
 
     thread = threading.Thread(target=threaded, name="logreduce-ask")
-    thread.start()
     try:
+        thread.start()
         return done.result()
     except BaseException:
-        if not done.done():
+        either: list[concurrent.futures.Future[Any]] = [begun, done]
+        if thread.is_alive():
+            concurrent.futures.wait(either, return_when=concurrent.futures.FIRST_COMPLETED)
+        if begun.done() and not done.done():
             loop, task = begun.result()
-            loop.call_soon_threadsafe(task.cancel)
+            with contextlib.suppress(RuntimeError):  # it has ended by itself, this very moment
+                loop.call_soon_threadsafe(task.cancel)
         raise
     finally:
-        thread.join()
+        if thread.is_alive():
+            thread.join()

@@ -20,7 +20,8 @@ def pandas(columns: Sequence[str], rows: Rows) -> Any:
     Raises:
         UsageError: pandas is not installed.
     """
-    return _package("pandas", "pandas").DataFrame(list(map(list, rows)), columns=list(columns))
+    made = _package("pandas", "pandas")
+    return made.DataFrame([[_plain(value) for value in row] for row in rows], columns=list(map(_text, columns)))
 
 
 def polars(columns: Sequence[str], rows: Rows) -> Any:
@@ -79,7 +80,8 @@ def _column(name: str, values: list[Any], make: Any) -> Any:
     try:
         return make(name, values)
     except (TypeError, ValueError, OverflowError, NotImplementedError) as exc:
+        reason = str(exc).partition("\n")[0]
         kinds = sorted({type(value).__name__ for value in values if value is not None})
         raise UsageError(
-            f"column {name!r} holds values of {', '.join(kinds)}, which make no column of one type: {exc}"
+            f"column {name!r} holds values of {', '.join(kinds)}, which make no column of one type: {reason}"
         ) from None
