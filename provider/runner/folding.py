@@ -103,6 +103,8 @@ class Scan:
         different, self._places = plan.taken()
         self._states: List[States] = [{} for _ in self._aggregates]
         self._counts: List[Counter[Any]] = [Counter() for _ in self._aggregates]
+        #: Of each aggregate the number of the first one that folds the same: p50 and p99 of one field share it.
+        self._first = self._firsts()
         self._emitted = 0
         self._keys: List[Any] = []
         self._values: List[List[Any]] = [[] for _ in different]
@@ -118,6 +120,13 @@ class Scan:
             self._parse = plan.format.layout.parser([plan.window.field])
             self._time_of = plan.format.convert(plan.window.field)
             self.feed = self._timed
+
+    def _firsts(self) -> List[int]:
+        known = [(each.alike, place) for each, place in zip(self._aggregates, self._places)]
+        # Panes are merged into windows: there each has to have its own.
+        return [
+            known.index(each) if each[0] and self.plan.window is None else number for number, each in enumerate(known)
+        ]
 
     def _timed(self, data: bytes, start: int, end: int) -> None:
         """Feeds, and looks at the last record's time: those that do not match tell how far the source is, too."""
@@ -197,6 +206,8 @@ class Scan:
 
     def _fold_all(self, keys: List[Any], columns: List[List[Any]]) -> None:
         for number, (aggregate, place) in enumerate(zip(self._aggregates, self._places)):
+            if self._first[number] != number:
+                continue
             if aggregate.name == "count" and place < 0:
                 self._counts[number].update(keys)
             else:
@@ -224,10 +235,13 @@ class Scan:
         return len(self._keys)
 
     def take(self) -> List[States]:
-        """The states of each aggregate by key, and begin anew."""
+        """The states of each aggregate by key, and begin anew. They are not to be changed: some may share them."""
         self.flush()
         taken: List[States] = []
-        for aggregate, states, counts in zip(self._aggregates, self._states, self._counts):
+        for number, (aggregate, states, counts) in enumerate(zip(self._aggregates, self._states, self._counts)):
+            if self._first[number] != number:
+                taken.append(dict(taken[self._first[number]]))
+                continue
             decoded: States = {}
             aggregate.absorb(decoded, ((self._decoded(key), state) for key, state in states.items()))
             aggregate.absorb(decoded, ((self._decoded(key), count) for key, count in counts.items()))

@@ -29,6 +29,8 @@ class Aggregate:
     #: `NOTHING`: a group is as large after a million values as after one. `ENTRIES`: it may hold a number for each
     #: value; `VALUES`: the values themselves.
     grows = NOTHING
+    #: Those with the same text here have the same states of the same values, and make other results of them.
+    alike = ""
 
     @property
     def columns(self) -> Tuple[str, ...]:

@@ -24,6 +24,7 @@ class Moment(Aggregate):
         name: ``var`` or ``stddev``.
     """
 
+    alike = "moments"
     _sum = Sum()
 
     def __init__(self, name: str) -> None:

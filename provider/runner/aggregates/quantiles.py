@@ -28,6 +28,7 @@ class Quantiles(Aggregate):
 
     name = "quantiles"
     grows = ENTRIES
+    alike = "quantiles"
 
     def __init__(self, shares: Tuple[float, ...], columns: Optional[Tuple[str, ...]] = None) -> None:
         self._shares = shares

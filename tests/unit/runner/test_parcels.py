@@ -21,7 +21,9 @@ AGGREGATES = [
     "max",
     "mean",
     "var",
+    "stddev",
     "quantiles(0.5, 0.99)",
+    "p90",
     "distinct",
     "top(5)",
     "histogram(10)",
@@ -56,6 +58,28 @@ def test_parts_make_the_whole(keys: list[str]) -> None:
     one.join(marshal.loads(marshal.dumps(other.parcel())))
     assert answer(one, AGGREGATES) == answer(whole, AGGREGATES)
     assert answer(other, AGGREGATES) == ([{} for _ in range(len(AGGREGATES) + 1)], 0, 0, 0, [])
+
+
+@pytest.mark.parametrize("windowed", [False, True], ids=["whole", "windows"])
+def test_what_shares_a_fold_is_the_same_as_alone(windowed: bool) -> None:
+    """Quantiles of one field are folded once, and each says what it would by itself: of another field, of its own."""
+    names = [("p50", "bytes"), ("p99", "bytes"), ("var", "bytes"), ("p50", "status"), ("stddev", "bytes")]
+    window = ["time", 60.0, 30.0, 0.0] if windowed else None
+
+    def told(some: list[tuple[str, str]]) -> list[Any]:
+        scan = Scan(Plan.of(plan(aggregates=[[name, field(of)] for name, of in some], window=window)))
+        for _ in range(2):
+            scan.feed(LINES, 0, len(LINES))
+            scan.flush()
+        made = chosen([name for name, _ in some])
+        return [
+            {key: each.results(state) for key, state in groups.items()}
+            for taken in scan.taken()
+            for each, groups in zip(made, taken.states, strict=True)
+        ]
+
+    alone = [told([name]) for name in names]
+    assert told(names) == [each[place] for place in range(len(alone[0])) for each in alone]
 
 
 def test_what_goes_by_order_has_one_process() -> None:
