@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +48,8 @@ def run(flags: Mapping[str, Any], file: str | None) -> None:
     keys = Keys(Path(settings.keys))
     with contextlib.ExitStack() as stack:
         router = stack.enter_context(contextlib.closing(Router()))
-        router.bind(f"ipc://{os.path.abspath(settings.socket)}")
+        addresses = [f"ipc://{os.path.abspath(settings.socket)}"]
+        router.bind(addresses[0])
         allowed: dict[str, str] = {}
         guarded = None
         if settings.listen:
@@ -56,8 +57,9 @@ def run(flags: Mapping[str, Any], file: str | None) -> None:
             _check_allowed(allowed, keys)
             guarded = stack.enter_context(contextlib.closing(Router(Guard(keys.server(), lambda key: key in allowed))))
             address = guarded.listen(settings.listen)
+            addresses.append(address)
             log.info("listening", address=address, server_key=keys.server().public, clients=len(allowed))
-        asyncio.run(_Daemon(settings, flags, keys, router, guarded, allowed).serve())
+        asyncio.run(_Daemon(settings, flags, keys, router, guarded, allowed, addresses).serve())
 
 
 def _check_allowed(allowed: Mapping[str, str], keys: Keys) -> None:
@@ -69,7 +71,7 @@ def _check_allowed(allowed: Mapping[str, str], keys: Keys) -> None:
 
 
 class _Daemon:
-    """One run of it. ``allowed`` is the guard's own table, changed in place."""
+    """One run of it. ``allowed`` is the guard's own table, changed in place; ``addresses`` are what clients call."""
 
     def __init__(
         self,
@@ -79,11 +81,13 @@ class _Daemon:
         router: Router,
         guarded: Router | None,
         allowed: dict[str, str],
+        addresses: Sequence[str],
     ) -> None:
         self._settings = settings
         self._flags = flags
         self._keys = keys
         self._allowed = allowed
+        self._addresses = tuple(addresses)
         self._coordinator = Coordinator(
             router,
             reaches(),
@@ -102,7 +106,7 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        sys.stdout.write("ready\n")
+        sys.stdout.write("".join(f"{line}\n" for line in ("ready", *self._addresses)))
         sys.stdout.flush()
         notify("READY=1")
         await self._coordinator.serve(stop, DRAIN_S)

@@ -44,7 +44,7 @@ class Key(NamedTuple):
 
 
 def key_of(provider: Provider, options: ReachOptions) -> Key:
-    """The provider without its labels, and the options but for those that only say how patient to be."""
+    """The provider without its labels, and the options but for those that only say how patient to be, and to whom."""
     plain = ReachOptions()
     return Key(
         replace(provider, labels={}),
@@ -54,6 +54,7 @@ def key_of(provider: Provider, options: ReachOptions) -> Key:
             connect_s=plain.connect_s,
             login_s=plain.login_s,
             allow_root=plain.allow_root,
+            shared=plain.shared,
         ),
     )
 

@@ -414,4 +414,4 @@ def _asked(submit: Submit, foreign: Terms | None) -> tuple[list[Provider], Reach
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"named twice: {', '.join(twice[:5])}")
     selection = None if select is None else Selection.from_wire(select, providers, without)
-    return providers, ReachOptions.from_wire(reach), selection
+    return providers, replace(ReachOptions.from_wire(reach), shared=foreign is not None), selection

@@ -88,6 +88,7 @@ class ReachOptions:
         allow_root: an SSH login as root is well.
         ssh_config: path, instead of ``~/.ssh/config``.
         known_hosts: path, instead of ``~/.ssh/known_hosts``.
+        shared: asked by somebody whose own coordinator this is not; set by it, and only told about.
     """
 
     user: str | None = None
@@ -101,6 +102,7 @@ class ReachOptions:
     allow_root: bool = False
     ssh_config: str | None = None
     known_hosts: str | None = None
+    shared: bool = False
 
     def to_wire(self) -> dict[str, Any]:
         """The fields that differ from their defaults."""

@@ -18,13 +18,16 @@ from backplane.wire.errors import UsageError
 
 #: A process that has just been started, or is about to end, is neither reached nor gone for a moment.
 _BETWEEN_S = 15.0
+#: Forms of output that show an answer as it grows.
+_LIVE = ("table", "jsonl")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.description = (
         "Show the snapshots of a named query. Ctrl-C detaches: the query goes on. One whose process is gone, after a "
-        "crash or a reboot, is started again from where it was; of one that has ended, the last snapshot is shown."
+        "crash or a reboot, is started again from where it was; of one that has ended, the last snapshot is shown, and "
+        "with -o json, csv or parquet also of a following one that has stopped."
     )
     parser.add_argument("name", metavar="NAME", help="as `run --name` gave it, or `run --detach` printed it")
     shown.add_showing(parser.add_argument_group("output"))
@@ -44,10 +47,13 @@ def run(args: argparse.Namespace) -> int:
             if held(where):
                 return asyncio.run(_attached(where, args))
             with locked(where), Store(where) as store:
-                if store.facts.get("ended") is not None:
-                    question, words = named.kept(store)
+                question, words = named.kept(store)
+                ended = store.facts.get("ended") is not None
+                if ended or _asks_last(args, words):
+                    if not ended:
+                        _say(f"{where.name} has stopped, and this is its last answer: without -o it would go on", args)
                     return named.show_last(args, named.stored_question(where, question, words), store)
-            _say(f"{where.name} had stopped: going on with it")
+            _say(f"{where.name} had stopped: going on with it", args)
             starting = True
             process.start(where)
             starting = False
@@ -58,8 +64,13 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             if starting:
                 raise
-            _say(f"detached: {where.name} goes on, and `logreduce cancel {where.name}` ends it")
+            _say(f"detached: {where.name} goes on, and `logreduce cancel {where.name}` ends it", args)
             return 0
+
+
+def _asks_last(args: argparse.Namespace, words: argparse.Namespace) -> bool:
+    """One snapshot is asked for, of a query that by itself would never come to its last one."""
+    return bool(words.follow) and args.output is not None and args.output not in _LIVE
 
 
 def asked(name: str) -> Directory:
@@ -94,5 +105,6 @@ async def _attached(where: Directory, args: argparse.Namespace) -> int:
     return show.status
 
 
-def _say(text: str) -> None:
-    print(f"logreduce: {text}", file=sys.stderr)
+def _say(text: str, args: argparse.Namespace) -> None:
+    if not args.quiet:
+        print(f"logreduce: {text}", file=sys.stderr)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: A query that streams shows lines as they come; more often than this nobody can read.
 _STREAM_EVERY_S = 0.2
+#: The code of a fault that says what a provider lacks.
+_LACKING = "missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,11 +167,16 @@ class Show:
         self._write("".join(f"{_safe(line)}\n" for line in lines))
 
     def fault(self, provider: str, fault: Fault) -> None:
-        """An error of a script: each different traceback once, however many providers raise it."""
+        """An error of a script: each different traceback once, however many providers raise it.
+
+        That a provider lacks what a question needs is no error: coverage says it, as `refused`.
+        """
         traceback = fault.payload.decode("utf-8", "replace")
         self._notes.flush()
         known = traceback in self._traced
         self._traced.add(traceback)
+        if self._quiet and fault.code == _LACKING:
+            return
         lines = [f"logreduce: {_safe(provider)}: {_safe(fault.text)}"]
         if traceback and (self._verbose or not known):
             lines += [f"    {_safe(line)}" for line in traceback.rstrip().splitlines()]

@@ -170,8 +170,14 @@ def uncertified(authority: Line) -> str:
     return f"it has no host certificate, and known_hosts trusts only the authority of {authority.place} for it"
 
 
-def unknown(path: str) -> str:
-    """The sentence about a host of which no line of ``path`` speaks: the same for all of them."""
+def unknown(path: str, *, shared: bool = False) -> str:
+    """The sentence about a host of which no line of ``path`` speaks: the same for all of them.
+
+    Args:
+        shared: the file is not of whoever asks, but of the coordinator's operator.
+    """
+    if shared:
+        return f"its host key is not known: the coordinator's operator adds it to {path} there"
     return f"its host key is not known: add it to {path}, connect once with ssh, or use --host-key accept-new"
 
 

@@ -275,7 +275,7 @@ def _login_failure(exc: Exception, login: Login, guard: _Guard, options: ReachOp
             return ReachError(f"the jump host {to.jump} connected to it, but no SSH server said anything")
         return ReachError(f"took the TCP connection, but no SSH server said anything for {options.login_s:g} s")
     if isinstance(exc, asyncssh.HostKeyNotVerifiable):
-        return ReachError(_host_key_text(exc, to, guard), retry=False)
+        return ReachError(_host_key_text(exc, to, guard, options), retry=False)
     if isinstance(exc, (asyncssh.PermissionDenied, asyncssh.IllegalUserName)) or "authentication failures" in str(exc):
         text = f"the login was refused for user {to.user!r}; {guard.agent_trouble or 'check user and key'}"
         return ReachError(text, retry=False, auth=True)
@@ -294,13 +294,13 @@ def _login_failure(exc: Exception, login: Login, guard: _Guard, options: ReachOp
     return ReachError(f"the SSH login failed: {words(exc)}", retry=False)
 
 
-def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, guard: _Guard) -> str:
+def _host_key_text(exc: asyncssh.HostKeyNotVerifiable, to: Destination, guard: _Guard, options: ReachOptions) -> str:
     if "revoked" in exc.reason:
         return revoked([line for line in guard.known if line.marker == "@revoked"])
     if guard.shown is None:
         return f"its host certificate is not to be trusted: {exc.reason}"
     if not guard.ours:
-        return unknown(to.known_hosts[0])
+        return unknown(to.known_hosts[0], shared=options.shared)
     shown = f"{guard.shown.get_algorithm()} {guard.shown.get_fingerprint()}"
     return changed(entry(to.host_key_name, to.port), shown, guard.ours)
 

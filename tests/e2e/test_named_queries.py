@@ -173,6 +173,23 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(log: Path) -> None:
     assert listed()["live"]["status"] == "ended"
 
 
+def test_one_snapshot_of_what_has_stopped_starts_nothing(log: Path) -> None:
+    """`-o json` of a following query that stopped is its answer as it was then; without it would never come."""
+    assert asked(log, "--name", "live", "--follow", "--detach").status == 0
+    until(lambda: listed()["live"]["states"] == {"running": 1}, "it runs")
+    append(log, "a\n")
+    counted("live", {"a": 1})
+    os.kill(pid("live"), signal.SIGTERM)
+    until(lambda: listed()["live"]["status"] == "stopped", "it has stopped")
+    append(log, "b\n")
+    last = call("attach", "live", "-o", "json")
+    assert rows(last) == {"a": 1}
+    assert "live has stopped, and this is its last answer" in last.err
+    assert call("attach", "live", "-o", "csv", "-q").err == ""
+    assert listed()["live"]["status"] == "stopped"
+    counted("live", {"a": 1, "b": 1})
+
+
 def test_a_time_that_passes_is_the_same_question(log: Path) -> None:
     """`--since 10m` means what it meant when it was first said; another text is another question."""
     assert asked(log, "--name", "recent", "--since", "10m").status == 0

@@ -191,6 +191,31 @@ def test_a_running_coordinator_is_used(tmp_path: Path, home: Path) -> None:
     assert found.rows == private.rows == [{"key": "k", "sum": 1}]
 
 
+def test_a_coordinator_says_where_it_is(tmp_path: Path) -> None:
+    """Behind `ready` stands what --coordinator takes."""
+    path = tmp_path / "c.sock"
+    query = _query(tmp_path, 'def map():\n    yield "k", 1\nreduce = "sum"\n')
+    with started("coordinator", "--socket", path) as coordinator:
+        assert coordinator.stdout is not None
+        assert coordinator.stdout.readline() == "ready\n"
+        address = coordinator.stdout.readline().strip()
+        assert address == f"ipc://{path}"
+        done = call("run", query, "-o", "json", "--coordinator", address)
+        coordinator.send_signal(signal.SIGTERM)
+        assert coordinator.wait(20) == 0
+    assert done.rows == [{"key": "k", "sum": 1}]
+
+
+def test_quiet_says_nothing_of_refusals(tmp_path: Path) -> None:
+    """What a provider lacks is coverage's to say: with -q stderr is empty, and the status tells."""
+    query = _query(tmp_path, 'needs = ["exec:no-such-command"]\ndef map():\n    yield "k", 1\nreduce = "sum"\n')
+    loud, quiet = call("run", query), call("run", query, "-q")
+    assert "no-such-command" in loud.err
+    assert (quiet.err, quiet.status) == ("", loud.status)
+    raised = call("run", _query(tmp_path, "def map():\n    yield 1 / 0\n"), "-q")
+    assert "ZeroDivisionError" in raised.err
+
+
 def test_no_color_and_a_terminal(tmp_path: Path) -> None:
     """On a terminal the table grows in place; with NO_COLOR no colour is in it."""
     import pty

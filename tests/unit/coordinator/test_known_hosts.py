@@ -10,7 +10,7 @@ import pytest
 
 from backplane.wire.errors import ReachError
 from coordinator.reach.destination import Config, Destination, destination
-from coordinator.reach.known_hosts import KnownHosts, add
+from coordinator.reach.known_hosts import KnownHosts, add, unknown
 from coordinator.table import Provider, ReachOptions
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMHoVHxwPVIVsbQ+yOlvyh0cfHUBV3N0YPPYPKHIZq4B"
@@ -183,3 +183,10 @@ def test_a_revoked_line_for_all_hosts_does_not_hide_what_is_known_of_one(tmp_pat
     path = tmp_path / "known_hosts"
     path.write_text(f"@revoked * ssh-ed25519 AAAA\nweb01 {KEY}\n")
     assert [line.marker for line in KnownHosts(str(path)).lines("web01", 2222)] == ["@revoked", ""]
+
+
+def test_only_who_may_is_told_of_accept_new() -> None:
+    """A coordinator that is shared writes down no keys for its clients, and its files are its operator's."""
+    assert "--host-key accept-new" in unknown("/k")
+    assert "accept-new" not in unknown("/k", shared=True)
+    assert "operator adds it to /k" in unknown("/k", shared=True)
