@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -330,7 +331,7 @@ async def test_one_of_five_that_dies_is_named_and_its_return_makes_the_answer_wh
 
 
 async def test_none_of_60_000_lines_is_lost_or_doubled_across_an_outage(tmp_path: Path, farm: SshdFarm) -> None:
-    """A link that is reset and carries nothing for a second while both logs are written at full speed."""
+    """A link carries nothing for a second while both logs are written at full speed and rotated, five times in all."""
     with relayed(farm, 0) as link:
         for index in range(2):
             await asyncio.to_thread((farm.dir(index) / "app.log").write_bytes, b"0 w0\n")
@@ -340,17 +341,19 @@ async def test_none_of_60_000_lines_is_lost_or_doubled_across_an_outage(tmp_path
             run = session.ask(asked, providers(farm, link), options(farm), how)
             await until(run, lambda now: set(now.coverage.states) == {"running"}, "running")
             await asyncio.to_thread(_outage, farm, link)
-            answer = await until(run, lambda now: sum(counted(now).values()) >= 60_000, "60,000")
+            answer = await until(run, lambda now: sum(counted(now).values()) >= 60_010, "60,000")
             run.drain()
             answer = await final(run)
-    assert sum(counted(answer).values()) == 60_000
+    assert sum(counted(answer).values()) == 60_010
     assert (answer.complete, answer.inexact) == (True, ())
     assert answer.coverage.providers[farm.sites[0].name].away_s > 0
 
 
 def _outage(farm: SshdFarm, link: SilentLink) -> None:
-    """60,000 lines in all, and the outage after the first third of them."""
-    logs = [(farm.dir(index) / "app.log").open("a") for index in range(2)]
+    """60,000 lines in all, the outage after the first third of them, and a rotation after each sixth."""
+    paths = [farm.dir(index) / "app.log" for index in range(2)]
+    logs: list[TextIO] = [path.open("a") for path in paths]
+    resumes = 0.0
     for number in range(30_000):
         for log in logs:
             log.write(f"{number} w{number % 7}\n")
@@ -362,10 +365,30 @@ def _outage(farm: SshdFarm, link: SilentLink) -> None:
             link.silence()
             link.cut()
             resumes = time.monotonic() + 1.0
-        if number > 10_000 and resumes and time.monotonic() > resumes:
+        if number % 5_000 == 2_500 and number > 2_500:
+            logs = [_rotated(path, log) for path, log in zip(paths, logs, strict=True)]
+        if resumes and time.monotonic() > resumes:
             link.resume()
             resumes = 0.0
     for log in logs:
         log.close()
     if resumes:
         link.resume()
+
+
+def _rotated(path: Path, log: TextIO) -> TextIO:
+    """What logrotate does with ``delaycompress``; a line that is half written then is ended in the old file."""
+    older = path.with_name("app.log.1")
+    for age in range(5, 1, -1):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(f"app.log.{age}.gz").rename(path.with_name(f"app.log.{age + 1}.gz"))
+    if older.exists():
+        with gzip.open(path.with_name("app.log.2.gz"), "wb") as packed:
+            packed.write(older.read_bytes())
+        older.unlink()
+    log.write("late ")
+    log.flush()
+    path.rename(older)
+    log.write("w7\n")
+    log.close()
+    return path.open("a")
