@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from backplane.cli import around, canary, finding, naming, pruning, shown, starting, targets, windowing
+from backplane.cli import around, canary, finding, naming, pruning, shown, starting, targets, trial, windowing
 from backplane.cli.durations import seconds
 from backplane.wire import limits
 from backplane.wire.errors import UsageError
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detach", action="store_true", help="in a process of its own, which `attach` shows")
     canary.add_arguments(parser)
+    trial.add_arguments(parser)
     starting.add_arguments(parser)
     windowing.add_arguments(parser)
     around.add_arguments(parser)
@@ -55,17 +56,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, and return the exit status of the contract."""
     starting.check(args)
+    trial.check(args)
     if args.named is not None or args.detach:
         from backplane.cli import named
 
-        if args.canary is not None:
-            raise UsageError("--canary tries a question that ends with this command: leave --name and --detach out")
+        if args.canary is not None or args.dry_run:
+            option = "--dry-run" if args.dry_run else "--canary"
+            raise UsageError(f"{option} tries a question that ends with this command: leave --name and --detach out")
         return named.run(args)
     selection = targets.selection(args)
     question = load_question(args, selection)
     planned = plan(args, question)
     for warning in question.notices:
         planned.show.say(warning)
+    if args.dry_run:
+        return trial.run(args, question, selection, planned)
     return execute(question, selection, planned)
 
 
