@@ -21,6 +21,8 @@ Values = Callable[[List[Any]], List[Any]]
 _OPERATORS = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 #: Keys that were computed, by the bytes that they were computed of. Above this many all are forgotten, and begun anew.
 MOST_KEYS = 1 << 16
+#: Counts a record that fulfils the condition.
+_KEEP = "kept += 1"
 
 
 class Body:
@@ -85,7 +87,10 @@ class Body:
                 "kept += " + (number or "len(%s)" % rows),
             ]
         head = "for %s in %s:" % (", ".join(names), rows)
-        return [head] + ["    " + line for line in self.one()]
+        one = self.one()
+        if not (self._condition or self._plan.window):
+            return ["kept += " + (number or "len(%s)" % rows), head] + ["    " + line for line in one if line != _KEEP]
+        return [head] + ["    " + line for line in one]
 
     def one(self) -> List[str]:
         """The body for one row, inside of a loop."""
@@ -95,12 +100,12 @@ class Body:
             rows = ["GROUPS[%s].append(%s)" % (self._key, self._dealt())]
         window = self._plan.window
         if window is None:
-            return lines + self._lines + ["kept += 1"] + rows
+            return lines + self._lines + [_KEEP] + rows
         # Records come about in order, so that hardly one of them needs more than this comparison.
         lines += self._lines + ["if not (%s) or not LOW <= %s <= top:" % (self._timed, self._time)]
         lines += ["    if not (%s) or not LOW <= %s <= ahead:" % (self._timed, self._time)]
         lines += ["        CLOCK.missed(%s)" % self._time, "        continue", "    top = %s" % self._time]
-        return lines + ["kept += 1", "window = %s // CLOCK_PANE" % self._time] + rows
+        return lines + [_KEEP, "window = %s // CLOCK_PANE" % self._time] + rows
 
     def cut(self) -> List[str]:
         """For a row of whole fields: what makes it the same as one of a block."""

@@ -195,8 +195,12 @@ def _split(template: str) -> Tuple[str, List[_Part]]:
 def _prefix(stop: str, depth: int) -> str:
     """What `expressions.prefix` gives of a field that ends before one of these bytes."""
     text = "[^/?%s]*%s" % (stop, _ALL)
+    # One in another costs less than a group that is repeated. Whatever it ends at, what follows is up to the same byte.
+    steps = ""
+    for _ in range(depth):
+        steps = "(?:/%s%s|)" % (text, steps)
     # It cannot end inside of a step, so that no line is tried at each byte of a long one.
-    return "(%s(?:/%s){0,%d}%s)" % (text, text, depth, _ALL) + ("" if _ALL else "(?=[/?%s])" % stop)
+    return "(%s%s)" % (text, steps) + ("" if _ALL else "(?=[/?%s])" % stop)
 
 
 def _in_class(char: str) -> str:
