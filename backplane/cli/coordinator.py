@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.description = (
         "Run a coordinator that clients share, or with `keys new NAME`, `keys ls`, `keys allow NAME KEY` and "
-        "`keys revoke NAME` say who may come in over TCP. It prints `ready` once it listens, and below that its addresses "
+        "`keys revoke NAME` say who may come in over TCP. It prints `ready` once it listens, and below its addresses "
         "as --coordinator takes them."
     )
     parser.add_argument("words", nargs="*", metavar="keys", help="new NAME, ls, allow NAME KEY, revoke NAME")

@@ -51,10 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_showing(group: argparse._ArgumentGroup) -> None:
     """Those of them that do not change what is asked."""
     group.add_argument("--every", type=seconds, default=2.0, metavar="TIME", help="a snapshot so often")
-    group.add_argument("-o", "--output", choices=("table", "json", "jsonl", "csv"), help="form of the answer")
+    group.add_argument(
+        "-o",
+        "--output",
+        choices=Forms(("table", "json", "jsonl", "csv", "parquet")),
+        metavar="FORM",
+        help="form of the answer: table, json, jsonl, csv, parquet (to a file or as parquet=FILE)",
+    )
     group.add_argument("--coverage", choices=("full",), help="name every provider in every snapshot, not the last only")
     group.add_argument("-q", "--quiet", action="store_true", help="nothing on stderr but errors")
     group.add_argument("-v", "--verbose", action="store_true", help="every traceback, and the coordinator's log")
+
+
+class Forms(tuple[str, ...]):
+    """The forms of an answer, for argparse; the last one may name a file."""
+
+    __slots__ = ()
+
+    def __contains__(self, form: object) -> bool:
+        return tuple.__contains__(self, form) or (isinstance(form, str) and form.startswith("parquet="))
 
 
 class Limit(NamedTuple):

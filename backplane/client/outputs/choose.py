@@ -16,7 +16,7 @@ from backplane.client.outputs.table import LiveTable, PlainTable
 from backplane.client.outputs.text import Text
 from backplane.wire.errors import UsageError
 
-FORMATS: Final = ("table", "json", "jsonl", "csv")
+FORMATS: Final = ("table", "json", "jsonl", "csv", "parquet")
 
 
 def make(
@@ -33,8 +33,8 @@ def make(
     """An output.
 
     Args:
-        name: one of `FORMATS`; None for the one that fits: a table, or lines for a query that streams; ``none`` for one
-            that nobody looks at.
+        name: one of `FORMATS`, or ``parquet=FILE``; None for the one that fits: a table, or lines for a query that
+            streams; ``none`` for one that nobody looks at.
         out: where data goes.
         isatty: ``out`` is a terminal.
         size: its columns and lines.
@@ -44,18 +44,23 @@ def make(
         sought: what lines were found by, which is marked in them.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format, or it cannot be had here.
     """
     if name == "none":
         return NothingOutput()
     if name is None and streams:
         return Text(out, isatty=isatty, sought=sought if color else None)
+    name = name or "table"
     if name == "json":
         return Json(out, isatty=isatty)
     if name == "jsonl":
         return JsonLines(out)
     if name == "csv":
         return Csv(out, isatty=isatty)
-    if name in (None, "table"):
+    if name.partition("=")[0] == "parquet":
+        from backplane.client.outputs.parquet import Parquet
+
+        return Parquet(out, name.partition("=")[2] if "=" in name else None, isatty=isatty)
+    if name == "table":
         return LiveTable(out, size, color=color, title=title) if isatty else PlainTable(out)
     raise UsageError(f"there is no output {name!r}; there are {', '.join(FORMATS)}")
