@@ -20,6 +20,7 @@ from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 if TYPE_CHECKING:
+    from backplane.cli.misfits import Misfits
     from backplane.client.begun import Begun
     from backplane.client.canary import Canary
     from backplane.client.named.running import Running
@@ -192,6 +193,7 @@ async def _answered(where: Place | Private, question: Question, selection: targe
     from backplane.wire.messages import Admit
 
     show = plan.show
+    misfits = _misfits(question)
     options = Options(
         every_s=show.every_s,
         for_s=plan.for_s,
@@ -200,6 +202,7 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         refilter_s=plan.refilter_s,
         coverage_full=show.coverage_full,
         on_note=show.note,
+        on_sample=misfits.sample if misfits else None,
         on_fault=show.fault,
         on_break=show.say if plan.verbose else None,
         on_notice=show.say,
@@ -228,6 +231,8 @@ async def _answered(where: Place | Private, question: Question, selection: targe
             with Interrupts(named.stopping(run) if named else run.drain, show.say, show.out), show:
                 async for snapshot in run.snapshots():
                     show.snapshot(snapshot)
+                    for sentence in misfits.told(snapshot) if misfits else ():
+                        show.say(sentence)
                     if named:
                         await named.saw(snapshot)
         await session.release(run)
@@ -236,6 +241,17 @@ async def _answered(where: Place | Private, question: Question, selection: targe
             if named.stopped:
                 show.say(f"{named.name} has stopped: this command or `logreduce attach {named.name}` goes on with it")
     return show.status if first is None or first.stopped is None else PARTIAL
+
+
+def _misfits(question: Question) -> Misfits | None:
+    """What tells of lines that are not of a plan's format."""
+    parsed = getattr(question, "parsed", None)  # of plans alone
+    if parsed is None:
+        return None
+    from backplane.cli.misfits import Misfits
+
+    name = str(parsed.format.data.get("name", "of its format"))
+    return Misfits(name, several=parsed.format.start is not None)
 
 
 async def _first(

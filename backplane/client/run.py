@@ -397,11 +397,10 @@ class Run:
             self._options.on_break(text)
 
     def _note(self, job: int, note: Note) -> None:
-        if self._options.on_note:
-            text = note.payload.decode("utf-8", "replace")
-            if note.dropped:
-                text += f"\n({note.dropped} lines of output dropped)"
-            self._options.on_note(self._providers[job], text)
+        told = (note.stream == "sample" and self._options.on_sample) or self._options.on_note
+        if told:
+            dropped = f"\n({note.dropped} lines of output dropped)" if note.dropped else ""
+            told(self._providers[job], note.payload.decode("utf-8", "replace") + dropped)
 
     def _need_start(self, need: NeedStart) -> None:
         """Through staging too: an epoch is minted after all that came before has been applied."""

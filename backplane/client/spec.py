@@ -93,6 +93,7 @@ class Options:
         most_groups: of the answer; more are a question that was not meant so.
         most_bytes: how much this process may grow by it.
         on_note: called with (provider, text) for what scripts print.
+        on_sample: called with (provider, text) for lines that are not of the question's format; None: as `on_note`.
         on_fault: called with (provider, fault).
         on_break: called with sentences about jobs that broke off or went on.
         on_notice: called with a sentence about the client itself.
@@ -109,6 +110,7 @@ class Options:
     most_groups: int | None = 2_000_000
     most_bytes: int | None = 1 << 30
     on_note: Callable[[str, str], None] | None = None
+    on_sample: Callable[[str, str], None] | None = None
     on_fault: Callable[[str, Any], None] | None = None
     on_break: Callable[[str], None] | None = None
     on_notice: Callable[[str], None] | None = None

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional
 from provider.runner.aggregates import Combiner, tag
 from provider.runner.aggregates.base import NOTHING, States
 from provider.runner.aggregates.names import chosen
-from provider.runner.folding import Scan
+from provider.runner.folding import MOST_SAMPLES, Scan
 from provider.runner.pack import PackError
 from provider.runner.plan import PLACED, Plan
 from provider.runner.windows import Taken
@@ -24,6 +24,8 @@ MOST_ROWS = 1024
 #: Rows in which groups may grow (see `Aggregate.grows`) until then.
 _MOST_GROWN = 200000
 _PARTIALS_BYTES = 4 << 20
+#: Where the first lines are looked for.
+_SEEN_BYTES = 8 << 10
 
 
 class Teller(Combiner):
@@ -60,6 +62,8 @@ class Fold:
         self._data = data
         self._teller: Optional[Teller] = None
         self._cut_matched = 0
+        #: Lines without the plan's text are never parsed: whether the first are of the format is still to be seen.
+        self._to_see = self.scan.source.literal is not None
         self._grows = any(each.grows != NOTHING for each in chosen(self._names)) if self._names else False
 
     def equals(self, other: "Fold") -> bool:
@@ -85,10 +89,21 @@ class Fold:
         """
         if self.scan.windows is not None:
             self.scan.windows.turn(source)
+        if self._to_see:
+            self._to_see = False
+            self._see(data)
         if give is not None:
             give()
         else:
             self.scan.feed(data, 0, len(data))
+
+    def _see(self, data: bytes) -> None:
+        """Shows the first lines, if none of them is of the format. They are not counted: others may be."""
+        needed = self.plan.needed()
+        lines = bytes(data[:_SEEN_BYTES]).split(b"\n")[:-1][:MOST_SAMPLES]
+        if all(self.plan.format.parse(line, needed) is None for line in lines):
+            for line in lines:
+                self.scan.seen.sample(line)
 
     @property
     def full(self) -> bool:
