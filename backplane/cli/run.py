@@ -104,7 +104,13 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
     # A tick or a map() may have no end of its own either, but a host that is down must not keep others from being told.
     wait_s = args.wait if args.wait is not None or args.follow else limits.WAIT_S
     return Plan(
-        show=shown.show(args, streams=question.streams, title=question.title, sought=_sought(args, question)),
+        show=shown.show(
+            args,
+            streams=question.streams,
+            title=question.title,
+            sought=_sought(args, question),
+            keys=_keys(question),
+        ),
         for_s=args.for_s,
         wait_s=wait_s,
         filter_s=args.filter_timeout,
@@ -118,6 +124,12 @@ def plan(args: argparse.Namespace, question: Question) -> Plan:
         follow=args.follow,
         canaries=args.canary,
     )
+
+
+def _keys(question: Question) -> tuple[str, ...]:
+    """The columns that name a row, as the question calls them; a query file's are the reducer's own."""
+    parsed = getattr(question, "parsed", None)  # of plans alone
+    return () if parsed is None else tuple(each.name for each in parsed.keys)
 
 
 def _sought(args: argparse.Namespace, question: Question) -> re.Pattern[str] | None:

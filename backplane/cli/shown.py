@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
@@ -95,7 +96,14 @@ def limit(text: str) -> Limit:
     return Limit(int(found[1]) if found[1] else None, size)
 
 
-def show(args: argparse.Namespace, *, streams: bool, title: str, sought: re.Pattern[str] | None = None) -> Show:
+def show(
+    args: argparse.Namespace,
+    *,
+    streams: bool,
+    title: str,
+    sought: re.Pattern[str] | None = None,
+    keys: Sequence[str] | None = None,
+) -> Show:
     """The shower that the options and the streams ask for."""
     from backplane.client.outputs import choose
 
@@ -109,6 +117,7 @@ def show(args: argparse.Namespace, *, streams: bool, title: str, sought: re.Patt
         streams=streams,
         title=title,
         sought=sought,
+        keys=keys,
     )
     every_s = min(args.every, _STREAM_EVERY_S) if streams and args.output is None else args.every
     return Show(

@@ -6,6 +6,7 @@ Knows every output. `backplane.cli` decides what stdout is, and asks here.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, TextIO
 
 from backplane.client.outputs.base import Output, Size
@@ -29,6 +30,7 @@ def make(
     streams: bool = False,
     title: str = "",
     sought: re.Pattern[str] | None = None,
+    keys: Iterable[str] | None = None,
 ) -> Output:
     """An output.
 
@@ -42,6 +44,7 @@ def make(
         streams: the query has no reduce, so its rows are lines in the order of arrival.
         title: what is asked, for people.
         sought: what lines were found by, which is marked in them.
+        keys: columns that name a row, where that is known.
 
     Raises:
         UsageError: there is no such format, or it cannot be had here.
@@ -62,5 +65,5 @@ def make(
 
         return Parquet(out, name.partition("=")[2] if "=" in name else None, isatty=isatty)
     if name == "table":
-        return LiveTable(out, size, color=color, title=title) if isatty else PlainTable(out)
+        return LiveTable(out, size, color=color, title=title, keys=keys) if isatty else PlainTable(out)
     raise UsageError(f"there is no output {name!r}; there are {', '.join(FORMATS)}")

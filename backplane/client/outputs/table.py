@@ -6,6 +6,7 @@ need it, and it takes longer to load than a small question takes to answer.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,7 +14,9 @@ from backplane.client.outputs.base import Size
 from backplane.client.outputs.cells import cells, numeric, short, width
 from backplane.client.outputs.coverage import coverage_lines
 from backplane.client.outputs.harmless import harmless
+from backplane.client.outputs.trend import BARS, WIDTH, Trends
 from backplane.client.outputs.writing import write
+from backplane.reduce.rows import Rows
 from backplane.reduce.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Lines of a live table that hold no row: title, header, rule, coverage, the cursor.
 _FRAME_LINES = 6
+#: Columns of a terminal between two of the table.
+_BETWEEN = 3
 
 
 class PlainTable:
@@ -66,12 +71,17 @@ class LiveTable:
         size: its columns and lines.
         color: False where the user wants none (NO_COLOR).
         title: stands above the table while it grows, and above the final one.
+        keys: columns that name a row, besides the reducer's own; None where that is not known. While the table grows,
+            a terminal that is wide enough shows how the first number of each row has moved.
     """
 
     live = True
 
-    def __init__(self, out: TextIO, size: Size, *, color: bool = True, title: str = "") -> None:
+    def __init__(
+        self, out: TextIO, size: Size, *, color: bool = True, title: str = "", keys: Iterable[str] | None = None
+    ) -> None:
         self._out = out
+        self._trends = Trends(keys) if _has_bars(out) else None
         self._size = size
         self._color = color
         self._title = harmless(title)
@@ -92,7 +102,11 @@ class LiveTable:
         self._display.console.size = _dimensions(columns, lines)
         if snapshot.windows is not None:
             snapshot = newest_first(snapshot)
-        self._display.update(self._rendered(snapshot, self._fitting(snapshot, columns, lines)), refresh=True)
+        most = self._fitting(snapshot, columns, lines)
+        trends = self._trends.see(snapshot) if self._trends else None
+        if trends is not None and not _has_room(snapshot, most, columns):
+            trends = None
+        self._display.update(self._rendered(snapshot, most, trends), refresh=True)
 
     def close(self) -> None:
         """Take the growing table away and give the cursor back."""
@@ -121,13 +135,13 @@ class LiveTable:
             height=lines,
         )
 
-    def _rendered(self, snapshot: Snapshot, most: int) -> Group:
+    def _rendered(self, snapshot: Snapshot, most: int, trends: Sequence[str] | None = None) -> Group:
         from rich.console import Group
         from rich.text import Text
 
         parts: list[RichTable | Text] = [Text(self._title, style="bold")] if self._title else []
         if snapshot.columns:
-            parts.append(_table(snapshot, most))
+            parts.append(_table(snapshot, most, trends))
         if len(snapshot.rows) > most:
             parts.append(Text(f"... {len(snapshot.rows) - most} more rows", style="dim"))
         style = "green" if snapshot.complete and not snapshot.inexact else "yellow" if snapshot.final else "dim"
@@ -150,7 +164,27 @@ def _dimensions(columns: int, lines: int) -> ConsoleDimensions:
     return ConsoleDimensions(columns, lines)
 
 
-def _table(snapshot: Snapshot, most: int) -> RichTable:
+def _has_bars(out: TextIO) -> bool:
+    """The terminal's encoding has them."""
+    try:
+        BARS.encode(getattr(out, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _has_room(snapshot: Snapshot, most: int, columns: int) -> bool:
+    """Trends fit beside the rows that are shown: no column has to be narrower for them."""
+    shown = [list(snapshot.columns), *cells(replace(snapshot, table=_first(snapshot, most)), short)]
+    widths = [max(width(harmless(text)) for text in column) for column in zip(*shown, strict=True)]
+    return sum(widths) + _BETWEEN * len(widths) + WIDTH <= columns
+
+
+def _first(snapshot: Snapshot, most: int) -> Rows:
+    return snapshot.table._replace(rows=snapshot.rows[:most])
+
+
+def _table(snapshot: Snapshot, most: int, trends: Sequence[str] | None) -> RichTable:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -160,6 +194,11 @@ def _table(snapshot: Snapshot, most: int) -> RichTable:
         # Rich narrows the columns that may wrap, and numbers are what was asked for. The texts themselves do not wrap.
         table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=right, overflow="ellipsis")
     shown = cells(snapshot, short)[:most]
-    for row in shown:
-        table.add_row(*(Text(harmless(text), no_wrap=True, overflow="ellipsis") for text in row))
+    if trends is not None:
+        table.add_column(Text("trend", style="dim"), justify="right", no_wrap=True, min_width=WIDTH)
+    for at, row in enumerate(shown):
+        texts = [Text(harmless(text), no_wrap=True, overflow="ellipsis") for text in row]
+        if trends is not None:
+            texts.append(Text(trends[at] if at < len(trends) else "", style="dim"))
+        table.add_row(*texts)
     return table
