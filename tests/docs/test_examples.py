@@ -65,16 +65,17 @@ def agrees(expected: str, actual: str) -> bool:
 
 
 class Reader:
-    """A shell in a folder, with `logreduce` on its path. Each command sees the status of the one before."""
+    """A shell in a folder, with `logreduce` and our `python` on its path. Each command sees the last one's status."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._status = 0
         programs = folder / ".programs"
         programs.mkdir()
-        program = programs / "logreduce"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m backplane.cli "$@"\n')
-        program.chmod(0o755)
+        for name, options in (("logreduce", "-P -m backplane.cli"), ("python", "")):
+            program = programs / name
+            program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {options} "$@"\n')
+            program.chmod(0o755)
         self._environ = {
             **os.environ,
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
