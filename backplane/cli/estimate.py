@@ -12,7 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from backplane.cli import finding, pruning
@@ -40,11 +40,13 @@ class Look:
         names: whom it would ask.
         labels: theirs, where they are known here.
         estimate: None where nobody was asked.
+        pruned: whom the question's condition on ``host`` leaves out.
     """
 
     names: list[str]
     labels: Mapping[str, Mapping[str, str]]
     estimate: Estimate | None
+    pruned: tuple[str, ...] = ()
 
 
 def look(
@@ -59,12 +61,15 @@ def look(
         UsageError: it would ask nobody.
         NoCoordinator: none could be started or reached.
     """
+    before = selection.names if selection.select is None else []
     selection = pruning.pruned(selection, getattr(question, "hosts", None))  # of plans alone
     if offline and selection.select is None:
-        return Look(selection.names, _labels(selection), None)
-    began = time.monotonic()
+        return Look(selection.names, _labels(selection), None, _without(before, selection.names))
+    # Since this process began, as far as what it has computed tells: `run` has to begin as well.
+    began = time.monotonic() - time.process_time()
     found = finding.coordinator(args)
-    return asyncio.run(_looked(args, question, selection, found.place, began, offline=offline))
+    look = asyncio.run(_looked(args, question, selection, found.place, began, offline=offline))
+    return look if selection.select is not None else replace(look, pruned=_without(before, look.names))
 
 
 async def _looked(
@@ -88,18 +93,24 @@ async def _looked(
             where = await stack.enter_async_context(private_coordinator(getattr(args, "begun", None)))
         session = await stack.enter_async_context(open_session(where, _say))
         names, notices = await selection.chosen(session)
+        before = names
         if hosts is not None and selection.select is not None:
             selection = pruning.pruned_table(selection, hosts, names, follow=False)
             names, notices = await selection.chosen(session)
+        pruned = _without(before, names)
         for notice in notices:
             _say(notice)
         if offline:
-            return Look(names, _labels(selection), None)
+            return Look(names, _labels(selection), None, pruned)
         wait_s = WAIT_S if args.wait is None else args.wait
         options = Options(wait_s=wait_s, filter_s=args.filter_timeout, refilter_s=None)
         entries = [provider.to_wire() for provider in selection.providers]
         told = await estimated(session, question, entries, selection.reach, selection.select, options, began)
-        return Look(names, _labels(selection), told)
+        return Look(names, _labels(selection), told, pruned)
+
+
+def _without(names: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names) - set(kept)))
 
 
 def _labels(selection: Selection) -> Mapping[str, Mapping[str, str]]:
@@ -113,8 +124,8 @@ def _say(text: str) -> None:
 # --- in words
 
 
-def lines(estimate: Estimate | None, *, follow: bool, plan: bool) -> Iterator[str]:
-    """The estimate, line by line.
+def lines(look: Look, *, follow: bool, plan: bool) -> Iterator[str]:
+    """What was seen, line by line.
 
     Args:
         follow: the question begins at the end of its logs, and goes on.
@@ -122,6 +133,9 @@ def lines(estimate: Estimate | None, *, follow: bool, plan: bool) -> Iterator[st
     """
     from coordinator.inventory import nodes
 
+    estimate = look.estimate
+    if look.pruned:
+        yield f"{'pruned':<11} {len(look.pruned)} by the condition on host: {nodes.fold(look.pruned)}"
     if estimate is None:
         yield f"{'not known':<11} {UNKNOWN}"
         return

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(_document(query, look), indent=2, default=repr))
     else:
-        cost = estimate.lines(look.estimate, follow=args.follow, plan=False)
+        cost = estimate.lines(look, follow=args.follow, plan=False)
         lines = _lines(query, look.names, _sudo(selection, look.names), cost)
         print("\n".join(harmless(line, keep="\t") for line in lines))
     return 0
@@ -80,6 +80,7 @@ def _line(args: argparse.Namespace, selection: targets.Selection, look: estimate
         scripts = {"plan": {"sha256": plans.digest(code), "source": code}}
         document = {
             "targets": names,
+            "pruned": list(look.pruned),
             "profile": "sealed",
             "query": plans.document(asked),
             "estimate": _estimate(look),
@@ -87,7 +88,7 @@ def _line(args: argparse.Namespace, selection: targets.Selection, look: estimate
         }
         print(json.dumps(document, indent=2, default=repr))
         return 0
-    cost = estimate.lines(look.estimate, follow=args.follow, plan=True)
+    cost = estimate.lines(look, follow=args.follow, plan=True)
     for line in plans.lines(asked, names, nodes.fold(names), labels, cost):
         print(harmless(line, keep="\t"))
     return 0

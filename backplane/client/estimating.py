@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backplane.reduce.saving import Saved
 
 #: What is tried on a provider: enough for a speed that is right by a third, and less than anybody notices there.
-SAMPLE_BYTES: Final = 4 << 20
+SAMPLE_BYTES: Final = 8 << 20
 SAMPLE_S: Final = 0.3
 #: How long hosts that cannot be reached are retried for it: an estimate is no answer, and is asked for once more.
 WAIT_S: Final = 3.0

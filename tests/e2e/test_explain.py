@@ -82,6 +82,20 @@ def test_times_and_rotated_files_count_as_they_are_read(tmp_path: Path) -> None:
         assert {"local": told["bytes"]} == read(call("run", question, *options, "-o", "json")), options
 
 
+def test_a_condition_on_host_prunes_before_anybody_is_asked(tmp_path: Path) -> None:
+    """Whom it leaves out is named, and has no cost."""
+    log = tmp_path / "access.log"
+    log.write_text("".join(map(line, range(30))))
+    hosts = tmp_path / "hosts.json"
+    groups = [(["web1", "web2"], "web"), (["db1"], "db")]
+    hosts.write_text(json.dumps([{"targets": names, "labels": {"role": role, "via": "env"}} for names, role in groups]))
+    text = f"combined {log} | where host.role = 'web' | count"
+    done = call("explain", text, "-i", hosts, "-o", "json")
+    assert list(estimate(done)["providers"]) == json.loads(done.out)["targets"] == ["web1", "web2"]
+    assert json.loads(done.out)["pruned"] == ["db1"]
+    assert "pruned      1 by the condition on host: db1" in call("explain", text, "-i", hosts, "--offline").out
+
+
 def test_a_wrong_format_shows_before_it_is_run(tmp_path: Path) -> None:
     """The sample of a log of another format asks whether it is the right one."""
     log = tmp_path / "app.log"
