@@ -12,6 +12,7 @@ mean, of the function's own closure and module. The rest is a query file's busin
 from __future__ import annotations
 
 import builtins
+import inspect
 import itertools
 import math
 import re
@@ -62,12 +63,10 @@ def captured(
     if filter is not None:
         reach.root("filter", filter)
     head = [ascii(title), *(f"{name} = {value!a}" for name, value in settings.items())]
-    text = _laid_out(
-        "; ".join([*head, *reach.imports.values(), *reach.constants.values()]), reach.pieces, reach.aliases
-    )
-    if len(text) > MAX_FILE_BYTES:
-        raise QueryError(f"what it reaches is over {MAX_FILE_BYTES >> 20} MiB: read it there", reach.pieces[0].file)
-    return Text(reach.pieces[0].file, text)
+    made = _laid_out("; ".join([*head, *reach.imports.values(), *reach.constants.values()]), reach, title)
+    if len(made.text) > MAX_FILE_BYTES:
+        raise QueryError(f"what it reaches is over {MAX_FILE_BYTES >> 20} MiB: read it there", made.file)
+    return made
 
 
 @dataclass(slots=True)
@@ -77,26 +76,38 @@ class _Reach:
     Attributes:
         declared: packages that providers are said to have.
         known: what each name stands for.
+        file: of the first of the two functions.
+        pieces: definitions, each after those that it reaches.
+        early: names that are needed while the text is executed, and not only when a function of it is called.
+        aliases: other names of definitions.
     """
 
     declared: frozenset[str]
     known: dict[str, object] = field(default_factory=dict)
+    file: str = ""
     pieces: list[Piece] = field(default_factory=list)
+    early: set[str] = field(default_factory=set)
     imports: dict[str, str] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
-    aliases: list[str] = field(default_factory=list)
+    aliases: dict[str, str] = field(default_factory=dict)
+    _seen: set[Piece] = field(default_factory=set)
 
     def root(self, name: str, found: Callable[..., Any]) -> None:
         """Take a function that has a meaning of its own in a query file."""
         self.known[name] = found
-        self._definition(piece(found, name), found)
+        made = piece(found, name)
+        self.file = self.file or made.file
+        self._definition(made, found)
 
     def _definition(self, made: Piece, found: Any) -> None:
-        self.pieces.append(made)
+        if made in self._seen:
+            return
+        self._seen.add(made)
         for statement in module(made.placed, made.file).statements:
             for reference in statement.references:
                 if reference.name not in statement.binds:
-                    self._name(reference, found, made)
+                    self._name(reference, inspect.unwrap(found), made)
+        self.pieces.append(made)
 
     def _name(self, reference: Reference, user: Any, made: Piece) -> None:
         name = reference.name
@@ -105,6 +116,8 @@ class _Reach:
             if hasattr(builtins, name) or reference.stores:
                 return
             raise QueryError(f"`{name}` is nowhere defined", made.file, reference.line)
+        if reference.now:
+            self.early.add(name)
         if name in SETTINGS:
             raise QueryError(
                 f"`{name}` has a meaning of its own in a query: call it something else here", made.file, reference.line
@@ -130,7 +143,7 @@ class _Reach:
             if self._new("re", re, made, line):
                 self._module("re", re, made, line)
             self.constants[name] = f"{name} = re.compile({value.pattern!a}, {int(value.flags)})"
-        elif isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)):
+        elif isinstance(inspect.unwrap(value), (types.FunctionType, types.BuiltinFunctionType, type)):
             self._callable(name, value, made, line)
         else:
             raise QueryError(
@@ -176,9 +189,8 @@ class _Reach:
             definition = piece(value)
             if definition.name != name:
                 self._new(definition.name, value, made, line)
-                self.aliases.append(f"{name} = {definition.name}")
-            if not any(each == definition for each in self.pieces):
-                self._definition(definition, value)
+                self.aliases[name] = f"{name} = {definition.name}"
+            self._definition(definition, value)
 
 
 def _value(name: str, user: Any) -> object:
@@ -231,18 +243,30 @@ def _foreign(name: str, package: str) -> str:
     )
 
 
-def _laid_out(head: str, pieces: list[Piece], aliases: list[str]) -> str:
-    """One text: each definition at its own lines, where they are of one file and leave room for what comes first."""
-    tail = "".join(f"{alias}\n" for alias in aliases)
-    ordered = sorted(pieces, key=lambda each: each.line)
-    at = 2
+def _laid_out(head: str, reach: _Reach, title: str) -> Text:
+    """One text: definitions of the first function's file at their own lines, behind them those of others."""
+    own = sorted((each for each in reach.pieces if each.file == reach.file), key=lambda each: each.line)
+    others = [each for each in reach.pieces if each.file != reach.file]
+    tail = [*(each.text.rstrip("\n") for each in others), *reach.aliases.values()]
     lines = [head]
-    for each in ordered:
-        if each.file != pieces[0].file or each.line < at:
-            # What others are made of comes first; the roots were looked at first.
-            return "\n".join([head, *(each.text for each in reversed(pieces))]) + tail
-        lines += [""] * (each.line - at)
-        own = each.text.rstrip("\n").split("\n")
-        lines += own
-        at = each.line + len(own)
-    return "\n".join(lines) + "\n" + tail
+    room = not reach.early & {*reach.aliases, *(each.name for each in others)}
+    for each in own if room else ():
+        if each.line <= len(lines):
+            room = False
+            break
+        lines += [""] * (each.line - 1 - len(lines))
+        lines += each.text.rstrip("\n").split("\n")
+    if room:
+        return Text(reach.file, "\n".join([*lines, *tail]) + "\n")
+    # There is none for what comes first: these are lines of no file.
+    in_order = [each.text.rstrip("\n") for each in reach.pieces]
+    return Text(f"<{title}>", "\n".join([head, *_with_aliases(in_order, reach)]) + "\n")
+
+
+def _with_aliases(texts: list[str], reach: _Reach) -> list[str]:
+    """Each alias behind what it names."""
+    out = []
+    for text, each in zip(texts, reach.pieces, strict=True):
+        out.append(text)
+        out += [alias for alias in reach.aliases.values() if alias.endswith(f" = {each.name}")]
+    return out

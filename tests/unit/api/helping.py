@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 FACTOR = 2
+
+
+def twice(function: Callable[[str], int]) -> Callable[[str], int]:
+    """A decorator, whose closure is not that of what it decorates."""
+
+    @functools.wraps(function)
+    def inner(line: str) -> int:
+        return function(line) * FACTOR
+
+    return inner
 
 
 def doubled(number: int) -> int:

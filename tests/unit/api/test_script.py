@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import json
 import os.path
 import re
@@ -16,7 +17,8 @@ import pytest
 import backplane as lr
 from backplane.query.model import Query
 from tests.unit.api import helping
-from tests.unit.api.helping import doubled
+from tests.unit.api.helping import doubled, twice
+from tests.unit.api.helping import doubled as helped
 
 floor = 500
 LINE = re.compile(r'"\w+ ([^ "]+)', re.ASCII)
@@ -110,6 +112,27 @@ def test_lines_of_a_traceback_are_those_of_the_file() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         run(made, [])
     assert caught.traceback[-1].lineno + 1 == lines.index("        yield 1 // len(LINE.pattern[:0])") + 1
+
+
+def test_what_is_needed_first_comes_first() -> None:
+    """A decorator or a default of another file stands before what it is needed for; wrapped functions travel whole."""
+
+    @twice
+    def wrapped(line: str) -> int:
+        return len(line) * least
+
+    @functools.lru_cache
+    def cached(line: str, more: int = helped(1)) -> int:
+        return wrapped(line) + more
+
+    least = 3
+
+    @lr.script(logs="/a")
+    def uses(lines: Iterable[str]) -> Iterator[int]:
+        for line in lines:
+            yield cached(line)
+
+    assert run(uses.understood(), ["ab"]) == list(uses(["ab"])) == [14]
 
 
 def test_types_are_left_out() -> None:
