@@ -140,7 +140,7 @@ def typing(tmp_path: Path, environ: dict[str, str]) -> Iterator[Terminal]:
 
 def test_tab_in_a_question_leaves_its_quote_open(typing: Terminal) -> None:
     """A stage and a field are completed within the quotes, and the line that is run is the one that was meant."""
-    typing.type("printf '<%s>\\n' x; logreduce run 'nginx a.log | whe\t", lambda seen: "| where" in seen)
+    typing.type("printf '<%s>\\n' x; logreduce run 'nginx a.log | wher\t", lambda seen: "| where" in seen)
     typing.type(" refe\t", lambda seen: "referer" in seen)
     shown = typing.type(" = 1'\x01#\r\x10\x01\x04: \r", lambda seen: seen.count("ready> ") >= 2)
     assert "nginx a.log | where referer = 1'" in shown

@@ -42,7 +42,7 @@ def around(lines: list[str], before: int, after: int) -> list[Row]:
     return found
 
 
-LINES = st.lists(st.sampled_from(["X", "a", "b", "X", "aX", "", "a\r", "caf\u00e9 X"]), max_size=30)
+LINES = st.lists(st.sampled_from(["X", "a", "b", "X", "aX", "", "a\r", "caf\u00e9 X", "caf\udce9 X"]), max_size=30)
 
 
 @given(LINES, st.integers(0, 3), st.integers(0, 3), st.data())
@@ -53,7 +53,7 @@ def test_blocks_and_cuts_do_not_show(lines: list[str], before: int, after: int, 
     rest = list(lines)
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        fold.feed("".join(f"{line}\n" for line in rest[:size]).encode(), "/log")
+        fold.feed("".join(f"{line}\n" for line in rest[:size]).encode("utf-8", "surrogateescape"), "/log")
         rest = rest[size:]
         if data.draw(st.booleans()):
             rows += fold.rows()
@@ -84,7 +84,7 @@ def test_sources_are_kept_apart(lines: list[tuple[str, str]]) -> None:
 def test_the_limit_counts_what_was_found(lines: list[str], before: int, after: int, limit: int) -> None:
     """With a limit of N there are the first N lines that were found and all around them, as `grep -m N` shows them."""
     fold = folding(before, after)
-    fold.feed("".join(f"{line}\n" for line in lines).encode(), "/log")
+    fold.feed("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"), "/log")
     shown = Shown(limit)
     for row in fold.rows():
         shown.values("host", None, [row])

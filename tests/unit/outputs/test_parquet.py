@@ -48,6 +48,24 @@ def test_what_cannot_be_written_is_refused_at_once(
         make(name, io.StringIO(), isatty=isatty)
 
 
+def test_a_file_is_there_once_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing before the final snapshot; what cannot be written is one sentence, and leaves what was there."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(parquet, "written", lambda _: b"new")
+    file = tmp_path / "answer.parquet"
+    output = make(f"parquet={file}", io.StringIO())
+    output.show(snapshot(("a",), final=False))
+    assert list(tmp_path.iterdir()) == []
+    output.show(snapshot(("a",)))
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == b"new"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UsageError, match=r"answer.parquet cannot be written: "):
+        output.show(snapshot(("a",)))
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_columns_have_one_type() -> None:
     """Numbers stay numbers, windows become moments, undecodable text bytes, and what is mixed or nested text."""
     column = parquet._column
