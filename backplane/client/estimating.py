@@ -39,6 +39,16 @@ def map():
     from provider.runner.estimate import estimate
     yield estimate({text!r}, {most_bytes}, {most_s})
 """
+#: The same where there is no Python but a shell: sizes alone.
+_SHELL_MAP: Final = """
+bytes=0 files=0
+IFS='
+'
+for path in $logs; do
+    if [ -f "$path" ]; then bytes=$((bytes + $(wc -c < "$path"))) files=$((files + 1)); fi
+done
+printf '{"bytes": %d, "stored": %d, "files": %d, "processes": 1}\\n' "$bytes" "$bytes" "$files"
+"""
 #: What of a script's start its estimate needs, beside its filter's.
 _KEPT: Final = ("sources", "follow", "since", "until", "rotated")
 
@@ -219,6 +229,10 @@ class EstimateQuestion:
         kept = {} if plan else body
         modules = {**kept.get("modules", {}), _MODULE: ship.plan_modules()[_MODULE]}
         programs = kept.get("programs")
+        part = any(body.get(name) for name in _KEPT[1:])
+        if programs is not None and not ready.python and not part:
+            own_shell = {"map": _SHELL_MAP, "lines": False, "follow": False, "combine": None, "positions": []}
+            return {**kept, **own_shell, "programs": {**programs, "map": ["sh"]}}
         return {
             **kept,
             "file": kept.get("file", "estimate"),

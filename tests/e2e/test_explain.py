@@ -71,6 +71,27 @@ def test_the_estimate_is_what_is_read(tmp_path: Path) -> None:
         assert part in shown
 
 
+@pytest.mark.sshd
+def test_a_host_without_python_tells_sizes(tmp_path: Path) -> None:
+    """A shell counts the bytes, and how long they take stays unknown; a plan cannot run there, and is told so."""
+    folder = tmp_path / "count"
+    folder.mkdir()
+    (folder / "query.toml").write_text('logs = ["app*.log", "nothing.log"]\n')
+    for name, text in (("map", "wc -l"), ("filter", "test -e wanted")):
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    with SshdFarm(tmp_path / "farm", 2, {0: Knobs(python="shell"), 1: Knobs(python="shell")}) as farm:
+        (farm.dir(0) / "wanted").touch()
+        for name in ("app1.log", "app2.log"):
+            (farm.dir(0) / name).write_text("a line\n" * 100)
+        told = estimate(call("explain", folder, *reach(farm), "-o", "json"))
+        planned = estimate(call("explain", "raw app1.log | count", *reach(farm), "-o", "json"))
+        names = [site.name for site in farm.sites]
+    assert (told["bytes"], told["filtered_out"]) == (1400, [names[1]])
+    assert (told["providers"][names[0]]["files"], told["providers"][names[0]]["seconds"]) == (2, None)
+    assert "no python3" in planned["unknown"][names[0]]
+
+
 def test_times_and_rotated_files_count_as_they_are_read(tmp_path: Path) -> None:
     """`--since` and `--rotated` change what there is to read, as they change what is read."""
     log = tmp_path / "app.log"
