@@ -264,6 +264,8 @@ def _settings(how: How) -> dict[str, str]:
 def _setting(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
     if isinstance(value, str):
         # There an @ means a file.
         return f"@{value}" if value.startswith("@") else value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import re
 import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,8 +68,7 @@ def piece(found: Callable[..., Any] | type, rename: str | None = None) -> Piece:
     if len(node.decorator_list) > 1:
         raise QueryError("other decorators would not travel: leave them out", file, first + node.lineno - 1)
     body = "".join(text.splitlines(keepends=True)[node.lineno - 1 :])
-    start = body.index(node.name, body.index("def"))
-    body = body[:start] + rename + body[start + len(node.name) :]
+    body = re.sub(rf"\b((?:def|class)\s+){re.escape(node.name)}\b", rf"\g<1>{rename}", body, count=1)
     return Piece(rename, file, first + node.lineno - 1, body)
 
 

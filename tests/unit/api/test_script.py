@@ -86,7 +86,7 @@ def test_texts_keep_their_blanks() -> None:
     """A function that is indented is moved to the left, and what stands within its texts is not."""
 
     @lr.script(logs="/a")
-    def written(lines: Iterable[str]) -> Iterator[str]:
+    def f(lines: Iterable[str]) -> Iterator[str]:
         text = """one
             two
 """
@@ -94,7 +94,9 @@ def test_texts_keep_their_blanks() -> None:
         yield f"""{text}
             three"""
 
-    assert run(written.understood(), []) == list(written([]))
+        yield f"""a {len(text)} b"""
+
+    assert run(f.understood(), []) == list(f([]))
 
 
 def test_lines_of_a_traceback_are_those_of_the_file() -> None:
