@@ -6,11 +6,14 @@ Knows argparse, and how its complaints are put into words. Does not know any opt
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 from typing import NoReturn
 
 from backplane.query.near import did_you_mean
 from backplane.wire.errors import UsageError
+
+_CHOICE = re.compile(r"invalid choice: '(?P<given>[^']*)' \(choose from (?P<known>[^)]*)\)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,6 +55,8 @@ class Parser(argparse.ArgumentParser):
             UsageError: always.
         """
         text = message.removeprefix("argument ").replace("the following arguments are required:", "missing:")
+        if choice := _CHOICE.search(text):
+            text += did_you_mean(choice["given"], re.findall(r"[\w.-]+", choice["known"]))
         raise UsageError(f"{text} (see `{self.prog} --help`)")
 
 

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 from backplane.query import home, params, programs, rules, settings
+from backplane.query.formats import line_of
 from backplane.query.model import Query, Reduction, Secret, Value
 from backplane.query.near import did_you_mean
 from backplane.query.problems import Problems
@@ -129,8 +130,10 @@ class _Reader:
                 said = tomllib.loads(text)
             except QueryError as exc:
                 self._problems.refuse(exc)
-            except (tomllib.TOMLDecodeError, RecursionError) as exc:
-                self._problems.refuse(QueryError(f"is no TOML: {exc}", str(path)))
+            except tomllib.TOMLDecodeError as exc:
+                self._problems.refuse(QueryError(f"is no TOML: {exc}", str(path), line_of(exc, text)))
+            except RecursionError:
+                self._problems.refuse(QueryError("is no TOML: it nests too deep", str(path)))
         title = said.pop("title", "")
         lines = [""] * (text.count("\n") + 1)
         for name, value in said.items():

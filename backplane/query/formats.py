@@ -7,12 +7,13 @@ Knows where formats are kept and how their names are suggested. What a format ma
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from backplane.query.near import did_you_mean, listed
-from backplane.wire.errors import UsageError
+from backplane.wire.errors import QueryError, UsageError
 from provider.runner.formats.base import FormatError
 from provider.runner.formats.form import format_of
 
@@ -70,6 +71,28 @@ def _read(path: Path, name: str) -> dict[str, Any]:
         format_of(data)
     except UnicodeDecodeError:
         raise UsageError(f"the format {path} is not UTF-8") from None
-    except (tomllib.TOMLDecodeError, FormatError) as exc:
-        raise UsageError(f"the format {path}: {exc}") from None
+    except tomllib.TOMLDecodeError as exc:
+        raise QueryError(f"the format is no TOML: {exc}", str(path), line_of(exc, text.decode("utf-8"))) from None
+    except RecursionError:
+        raise QueryError("the format is no TOML: it nests too deep", str(path)) from None
+    except FormatError as exc:
+        near = did_you_mean(exc.about, exc.known) if exc.about else ""
+        raise QueryError(f"{exc}{near}", str(path), _line_with(exc.about, text)) from None
     return {"name": name, **data}
+
+
+def line_of(error: tomllib.TOMLDecodeError, text: str) -> int:
+    """Where a TOML file is wrong: its last line, if it is its end that should not be there."""
+    found = re.search(r"\(at line (\d+)", str(error))
+    return int(found[1]) if found else text.rstrip().count("\n") + 1
+
+
+def _line_with(word: str, text: bytes) -> int | None:
+    """The line that gives a word its value, or the first that it stands in, and not within another one."""
+    lines = text.decode("utf-8").split("\n") if word else []
+    whole = rf"(?<![\w-]){re.escape(word)}(?![\w-])"
+    for pattern in (rf"\s*[\"']?{re.escape(word)}[\"']?\s*=", rf".*{whole}"):
+        for number, line in enumerate(lines, 1):
+            if re.match(pattern, line):
+                return number
+    return None

@@ -16,6 +16,7 @@ from backplane.query.oneline.aggregates import is_aggregate
 from backplane.query.oneline.mistakes import Mistake
 from backplane.query.oneline.scope import Lowered, NoName, Scope, near_name
 from backplane.query.oneline.tree import Node
+from provider.runner.aggregates.names import AGGREGATES
 from provider.runner.expressions import (
     COMPARISONS,
     FUNCTIONS,
@@ -236,7 +237,11 @@ class Meaning:
                     node.start,
                     node.end,
                 )
-            near = near_name(said, [*FUNCTIONS]) or near_name(said, [*_ALIASES]) or f"; there are {listed(FUNCTIONS)}"
+            near = (
+                near_name(said, [*FUNCTIONS, *AGGREGATES])
+                or near_name(said, [*_ALIASES])
+                or f"; there are {listed(FUNCTIONS)}"
+            )
             raise Mistake(f"there is no function {said!r}{near}", node.start, node.start + len(said))
         function = FUNCTIONS[name]
         self._counted(said, function, node)

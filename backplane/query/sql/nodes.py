@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
+from backplane.query.near import did_you_mean
 from backplane.query.oneline import patterns
 from backplane.query.oneline.lexer import DURATIONS
 from backplane.query.oneline.meaning import instant
@@ -401,6 +402,10 @@ class Nodes:
         if name.lower() in ("tumble", "hop"):
             raise self.wrong(f"{name} makes windows of time, and stands in GROUP BY and behind SELECT", part)
         given = part.expressions
+        if any(isinstance(each, exp.Star) for each in given):
+            start, _ = place(part, self._text)
+            near = did_you_mean(name.lower(), ["count"]) or ": * is for count(*)"
+            raise Mistake(f"there is no aggregate {name!r} of *{near}", start, start + len(name))
         if name.lower() in _TEXTUAL_NAMES and len(given) == 2 and given[1].is_string:
             return self._textual(part, _TEXTUAL_NAMES[name.lower()], *given)
         if name.lower() == "strlen":

@@ -10,7 +10,17 @@ Parse = Callable[[bytes], Optional[Tuple[Any, ...]]]
 
 
 class FormatError(ValueError):
-    """A format that is none. ``str()`` is one sentence."""
+    """A format that is none. ``str()`` is one sentence.
+
+    Args:
+        about: the word of it that is wrong, or whose value is; "" for the whole.
+        known: what might have been meant by that word.
+    """
+
+    def __init__(self, text: str, about: str = "", known: Sequence[str] = ()) -> None:
+        ValueError.__init__(self, text)
+        self.about = about
+        self.known = known
 
 
 class Bulk(NamedTuple):

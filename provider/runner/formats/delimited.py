@@ -53,7 +53,9 @@ class Template(Layout):
         )
         for name, (before, _) in self._inner.items():
             if name not in [part.name for part in self._parts] or before:
-                raise FormatError("parts of %.40r: it is no field of the template, or they begin with a text" % name)
+                raise FormatError(
+                    "parts of %.40r: it is no field of the template, or they begin with a text" % name, name
+                )
 
     @property
     def names(self) -> List[str]:
@@ -184,11 +186,11 @@ def _split(template: str) -> Tuple[str, List[_Part]]:
         before, after = pieces[index - 1], pieces[index + 1]
         quoted = before.endswith('"') and after.startswith('"')
         if not after and index + 2 < len(pieces):
-            raise FormatError("a template needs a text between {%s} and the next field" % pieces[index])
+            raise FormatError("a template needs a text between {%s} and the next field" % pieces[index], "template")
         parts.append(_Part(pieces[index], quoted, after[1:] if quoted else after))
     names = [part.name for part in parts]
     if not parts or len(set(names)) != len(names):
-        raise FormatError("a template names its fields in braces, each once: %.60r" % template)
+        raise FormatError("a template names its fields in braces, each once: %.60r" % template, "template")
     return pieces[0], parts
 
 

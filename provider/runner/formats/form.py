@@ -93,12 +93,13 @@ def format_of(data: Any, header: "Optional[List[str]]" = None) -> Format:
     Raises:
         FormatError: it is none.
     """
-    if type(data) is not dict or type(data.get("kind")) is not str or data["kind"] not in _PARTS:
-        raise FormatError("a format has a kind, one of %s" % ", ".join(sorted(_PARTS)))
+    kind = data.get("kind") if type(data) is dict else None
+    if type(kind) is not str or kind not in _PARTS:
+        raise FormatError("a format has a kind, one of %s" % ", ".join(sorted(_PARTS)), _word(kind), sorted(_PARTS))
     known = _PARTS[data["kind"]] | {"name", "title", "kind", "fields", "time", "start"}
     strange = sorted(set(map(str, data)) - known)
     if strange:
-        raise FormatError("a format of kind %s has no part %.40r" % (data["kind"], strange[0]))
+        raise FormatError("a format of kind %s has no part %.40r" % (kind, strange[0]), strange[0], sorted(known))
     fields = _fields(data.get("fields", {}))
     layout = _layout(data, fields, header)
     types = dict.fromkeys(layout.names, "string")
@@ -110,7 +111,8 @@ def format_of(data: Any, header: "Optional[List[str]]" = None) -> Format:
     types[LINE] = "string"
     time = data.get("time", "")
     if time and types.get(time) != "time":
-        raise FormatError("time names a field of type time, and %.40r is none" % (time,))
+        times = [name for name in types if types[name] == "time"]
+        raise FormatError("time names a field of type time, and %.40r is none" % (time,), _word(time), times)
     return Format(data, fields, types, time, _start(data.get("start")), layout, _waits(data, header))
 
 
@@ -121,7 +123,8 @@ def _waits(data: Dict[str, Any], header: "Optional[List[str]]") -> bool:
 def _only_known(fields: Dict[str, Field], layout: Layout) -> None:
     for name in fields:
         if name not in layout.names:
-            raise FormatError("fields has %.40r, and the format has only %s" % (name, ", ".join(layout.names)))
+            text = "fields has %.40r, and the format has only %s" % (name, ", ".join(layout.names))
+            raise FormatError(text, name, layout.names)
 
 
 def _layout(data: Dict[str, Any], fields: Dict[str, Field], header: "Optional[List[str]]") -> Layout:
@@ -135,7 +138,7 @@ def _layout(data: Dict[str, Any], fields: Dict[str, Field], header: "Optional[Li
 
         names = data.get("columns") or header or []
         if type(names) is not list or not all(type(name) is str for name in names) or len(set(names)) != len(names):
-            raise FormatError("columns are different names")
+            raise FormatError("columns are different names", "columns")
         return Separated(names, _byte(data, "separator", ","), _byte(data, "quote", '"', empty=True))
     if kind == "json":
         from provider.runner.formats.json import Json
@@ -154,7 +157,7 @@ def _layout(data: Dict[str, Any], fields: Dict[str, Field], header: "Optional[Li
 
 def _fields(given: Any) -> Dict[str, Field]:
     if type(given) is not dict:
-        raise FormatError("fields are a map of names")
+        raise FormatError("fields are a map of names", "fields")
     return {name: _field(name, parts) for name, parts in given.items()}
 
 
@@ -162,22 +165,26 @@ def _field(name: Any, parts: Any) -> Field:
     if type(parts) is str:
         parts = {"type": parts}
     if type(name) is not str or type(parts) is not dict or set(parts) - _FIELD_PARTS:
-        raise FormatError("field %.40r has a type, and perhaps %s" % (name, " ".join(sorted(_FIELD_PARTS))))
+        strange = sorted(map(str, set(parts) - _FIELD_PARTS)) if type(parts) is dict else []
+        text = "field %.40r has a type, and perhaps %s" % (name, " ".join(sorted(_FIELD_PARTS - {"type"})))
+        raise FormatError(text, (strange or [str(name)])[0], sorted(_FIELD_PARTS) if strange else ())
     kind = parts.get("type", "string")
     if kind not in _TYPES:
-        raise FormatError("field %s has the type %.40r; there are %s" % (name, kind, ", ".join(sorted(_TYPES))))
+        text = "field %s has the type %.40r; there are %s" % (name, kind, ", ".join(sorted(_TYPES)))
+        raise FormatError(text, _word(kind) or name, sorted(_TYPES))
     layout = _text(parts, "layout", "iso")
     try:
         reader(layout)
     except LayoutError as exc:
-        raise FormatError("field %s: %s" % (name, exc))
+        raise FormatError("field %s: %s" % (name, exc), name)
     unit = parts.get("unit", "s")
     if unit not in _UNITS:
-        raise FormatError("field %s has the unit %.20r; there are %s" % (name, unit, " ".join(_UNITS)))
+        text = "field %s has the unit %.20r; there are %s" % (name, unit, " ".join(_UNITS))
+        raise FormatError(text, _word(unit) or name, sorted(_UNITS))
     span = parts.get("range")
     if span is not None:
         if type(span) is not list or len(span) != 2 or not all(type(end) is int for end in span) or kind != "int":
-            raise FormatError("field %s: a range is the least and the most that an int can be" % name)
+            raise FormatError("field %s: a range is the least and the most that an int can be" % name, name)
         span = (span[0], span[1])
     return Field(name, kind, layout, _text(parts, "null", "").encode("utf-8"), span, _UNITS[unit])
 
@@ -188,27 +195,33 @@ def _start(given: Any) -> "Optional[re.Pattern[bytes]]":
     try:
         return re.compile(given.encode("utf-8"))
     except (AttributeError, re.error, RecursionError, OverflowError) as exc:
-        raise FormatError("start is no regular expression: %s" % exc)
+        raise FormatError("start is no regular expression: %s" % exc, "start")
 
 
 def _text(data: Dict[str, Any], name: str, default: Optional[str] = None) -> str:
     value = data.get(name, default)
     if type(value) is not str:
-        raise FormatError("%s is a text, not %.40r" % (name, value))
+        if value is None:
+            raise FormatError("a format of kind %s needs %s" % (data.get("kind"), name))
+        raise FormatError("%s is a text, not %.40r" % (name, value), name)
     return value
 
 
 def _byte(data: Dict[str, Any], name: str, default: str, empty: bool = False) -> str:
     value = _text(data, name, default)
     if len(value.encode("utf-8")) != 1 and not (empty and not value):
-        raise FormatError("%s is one byte, not %.20r" % (name, value))
+        raise FormatError("%s is one byte, not %.20r" % (name, value), name)
     return value
 
 
 def _texts(given: Any, name: str) -> Dict[str, str]:
     if type(given) is not dict or not all(type(value) is str for value in given.values()):
-        raise FormatError("%s are texts by name" % name)
+        raise FormatError("%s are texts by name" % name, name)
     return given
+
+
+def _word(value: Any) -> str:
+    return value if type(value) is str else ""
 
 
 def _typed(field: Field) -> Callable[[Any], Any]:

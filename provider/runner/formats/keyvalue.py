@@ -26,11 +26,11 @@ class Pairs(Layout):
 
     def __init__(self, separator: str, equals: str, names: List[str], prefix: str) -> None:
         if not separator or not equals or separator[0] == equals[0] or "\n" in separator + equals:
-            raise FormatError("separator and equals are short texts that begin differently")
+            raise FormatError("separator and equals are short texts that begin differently", "separator")
         try:
             self._prefix = re.compile(prefix.encode("utf-8"))
         except (re.error, RecursionError, OverflowError) as exc:
-            raise FormatError("%.60r is no regular expression: %s" % (prefix, exc))
+            raise FormatError("%.60r is no regular expression: %s" % (prefix, exc), "prefix")
         known = sorted(self._prefix.groupindex, key=self._prefix.groupindex.__getitem__)
         self._names = known + [name for name in names if name not in known]
         sep, eq, first = re.escape(separator), re.escape(equals), re.escape(equals[0])

@@ -30,12 +30,13 @@ class Pattern(Layout):
         try:
             compiled = re.compile(pattern.encode("utf-8"))
         except (re.error, RecursionError, OverflowError) as exc:
-            raise FormatError("%.60r is no regular expression: %s" % (pattern, exc))
+            raise FormatError("%.60r is no regular expression: %s" % (pattern, exc), "pattern")
         self._names = sorted(compiled.groupindex, key=compiled.groupindex.__getitem__)
         if not self._names or compiled.groups != len(self._names):
-            raise FormatError("a format's groups have names, (?P<name>...), and the others do not capture, (?:...)")
+            text = "a format's groups have names, (?P<name>...), and the others do not capture, (?:...)"
+            raise FormatError(text, "pattern")
         if rest and rest not in self._names:
-            raise FormatError("rest names a group that there is not: %.40r" % rest)
+            raise FormatError("rest names a group that there is not: %.40r" % rest, rest, self._names)
 
     @property
     def names(self) -> List[str]:
@@ -70,5 +71,5 @@ class Pattern(Layout):
         pruned = _GROUP.sub(lambda found: found.group() if found.group(1) in needed else "(?:", self._pattern)
         groups = re.compile(pruned.encode("utf-8")).groupindex
         if sorted(groups, key=groups.__getitem__) != list(needed):
-            raise FormatError("a format's pattern has (?P<...> where it is no group: %.60r" % self._pattern)
+            raise FormatError("a format's pattern has (?P<...> where it is no group: %.60r" % self._pattern, "pattern")
         return pruned

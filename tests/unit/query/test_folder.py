@@ -106,7 +106,7 @@ WRONG = {
         "errors/map.py:1: `numpy` is not in the standard library",
     ),
     "no filter": ({"filter_py": "x = 1\n", "map": AWK}, "errors/filter.py: there is no `filter` in it"),
-    "toml": ({"map": AWK, "query_toml": "a = = 1"}, "query.toml: is no TOML"),
+    "toml": ({"map": AWK, "query_toml": "a = = 1"}, "query.toml:1: is no TOML"),
     "table": ({"map": AWK, "query_toml": "[a]\nb = 1"}, "`a` is a number, a text, true or false"),
     "loud": ({"map": AWK, "query_toml": "\nPATH = 'x'"}, "query.toml:2: 'PATH' cannot be the name of a constant"),
     "title": ({"map": AWK, "query_toml": "title = 3"}, "query.toml:1: `title` is a text"),
