@@ -168,7 +168,7 @@ class Plan(Roster):
         """Those who were held back begin now, with a wait of their own."""
         held = [target for target in self._targets.values() if target.held and not target.over]
         self._holds = False
-        if self._cancelled or not held:
+        if not held:
             return
         self._waiting.anew(event.at)
         for target in held:
