@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Every link says something this often. Shorter costs wakeups on idle hosts, longer makes a dead link show later.
 BEAT_S = 1.0
+#: A beat goes with home's, which is awaited for so many times as long.
+_LATE = 1.1
 #: Ended jobs that are remembered, so that a START that was sent twice does not run twice.
 _REMEMBERED = 4096
 _READ_BYTES = 64 << 10
@@ -161,7 +163,7 @@ class Supervisor:
         return bool(strays)
 
     def _beat(self, now: float) -> None:
-        self._beat_at = now + BEAT_S
+        self._beat_at = now + BEAT_S * _LATE
         at = time.time()
         self._outbox.urgent(frames.BEAT, 0, {"now": at})
         for job in self._jobs.values():
@@ -231,6 +233,8 @@ class Supervisor:
         header = frame.header
         if frame.kind in (frames.HELLO, frames.BEAT):
             self._greet(frame)
+            # A beat of our own at once, while we are awake: to wake up for it half a second later costs as much again.
+            self._beat_at = now
         elif frame.kind == frames.START:
             joined = self._joiners.setdefault(frame.job, frames.Joiner()).add(frame)
             if joined is not None:

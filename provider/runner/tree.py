@@ -13,20 +13,33 @@ import os
 import signal
 from typing import Dict, List
 
+_READ_BYTES = 1 << 14
+
 
 def children(pid: int) -> List[int]:
     """The processes that `pid` is the parent of; empty where /proc does not tell."""
     found: List[int] = []
     try:
         for task in os.listdir("/proc/%d/task" % pid):
-            with open("/proc/%d/task/%s/children" % (pid, task), "rb") as file:
-                found.extend(int(word) for word in file.read().split())
+            found.extend(map(int, _told("/proc/%d/task/%s/children" % (pid, task)).split()))
     except FileNotFoundError:
         # It has ended, or this kernel was built without CONFIG_PROC_CHILDREN.
         return [] if os.path.exists("/proc/self/task/%d/children" % os.getpid()) else _parents().get(pid, [])
     except OSError:
         return found
     return found
+
+
+def _told(path: str) -> bytes:
+    """What a file of /proc says. Asked for each second, of each job: `open` makes of it three times as many calls."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = [os.read(fd, _READ_BYTES)]
+        while pieces[-1]:
+            pieces.append(os.read(fd, _READ_BYTES))
+    finally:
+        os.close(fd)
+    return b"".join(pieces)
 
 
 def _parents() -> Dict[int, List[int]]:

@@ -65,11 +65,13 @@ class RunnerLink:
         self.read_bytes = 0
         self._splitter = frames.Splitter(frames.PREAMBLE)
         self._joiners: dict[tuple[int, int], frames.Joiner] = {}
-        self._beats = beats
+        # The loader reads through a buffer, which would swallow a part of what comes before the runner's HELLO.
+        self._beats = False
         self._beat_at = 0.0
         self._stdout = self.process.stdout
         self.say(ship.payload())
         self.hello = self.wait_for(lambda f: f.kind == frames.HELLO)
+        self._beats = beats
 
     def __enter__(self) -> Self:
         return self
