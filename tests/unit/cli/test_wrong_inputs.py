@@ -115,14 +115,14 @@ WRONG = [
     Wrong("run ./rest.toml a | count", "rest.toml:4: ", "names a group that there is not", "did you mean 'message'?"),
     Wrong("run ./braces.toml a | count", "braces.toml:2: ", "needs a text between", "{a} and the next field"),
     # questions of one line, and in SQL
-    Wrong("run ngnix f | count", "^ngnix", "there is no format 'ngnix'", "did you mean 'nginx'?"),
+    Wrong("run ngnixx f | count", "^ngnixx", "there is no format 'ngnixx'", "did you mean 'nginx'?"),
     Wrong("run nginx f | cuont by path", "^cuont", "there is no stage 'cuont'", "did you mean 'count'?"),
     Wrong("run nginx f | where sttus = 5", "^sttus", "there is no field 'sttus'", "did you mean 'status'?"),
     Wrong("run nginx f | count, men(bytes)", "^men", "there is no aggregate 'men'", "did you mean 'mean'"),
     Wrong("run nginx f | where lowr(path) = 'a'", "^lowr", "there is no function 'lowr'", "did you mean 'lower'"),
     Wrong("run nginx f | count --set a=1", "--set", "has no parameters", "write the value into it"),
     Wrong("sql SELECT sttus FROM nginx", "^sttus", "there is no field 'sttus'", "did you mean 'status'?"),
-    Wrong("sql SELECT path FROM ngnix", "^ngnix", "there is no format 'ngnix'", "did you mean 'nginx'?"),
+    Wrong("sql SELECT path FROM ngnixx", "^ngnixx", "there is no format 'ngnixx'", "did you mean 'nginx'?"),
     Wrong("sql SELECT cuont(*) FROM nginx", "^cuont", "there is no aggregate 'cuont'", "did you mean 'count'"),
     Wrong("sql SELECT path FROM nginx JOIN b", "^b", "one question reads one format", "ask twice"),
 ]
