@@ -66,7 +66,7 @@ def call(argv: list[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
-    """Our packages, typed, the library as data, the licence, the manual page; no tests, no caches, no top-level `queries`."""
+    """Our packages, typed, the library, the licence, the manual page; no tests, no caches, no top-level `queries`."""
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name and ".data/" not in name}
     assert tops == {"backplane", "coordinator", "provider"}
