@@ -6,11 +6,13 @@ Knows how users write them, and what they need. What a window means is `backplan
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from backplane.api import times
 from backplane.cli.durations import seconds
 from backplane.wire.errors import UsageError
+
+_NOT_LATE: Final = "--lateness says how long a window stays open, and there is none: add --window 1m"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,7 @@ def of_plan(args: argparse.Namespace, plan: dict[str, Any]) -> list[Any] | None:
     own: list[Any] | None = plan["window"]
     if args.window is None:
         if own is None and args.lateness is not None:
-            raise UsageError("--lateness says how long a window stays open, and there is none: add --window 1m")
+            raise UsageError(_NOT_LATE)
         return own if own is None or args.lateness is None else [*own[:3], args.lateness]
     if own is not None:
         raise UsageError("--window: the question has a timeslice already")
@@ -59,15 +61,15 @@ def of_plan(args: argparse.Namespace, plan: dict[str, Any]) -> list[Any] | None:
     return [time, *args.window, args.lateness or 0.0]
 
 
-def of_file(args: argparse.Namespace) -> None:
-    """Refuse windows where times are not known.
+def of_file(args: argparse.Namespace) -> tuple[float, float] | None:
+    """The window of a query file; None for all of time.
 
     Raises:
-        UsageError: they are asked for.
+        UsageError: there is nothing to be late for.
     """
-    for name in ("window", "lateness"):
-        if getattr(args, name) is not None:
-            raise UsageError(
-                f"--{name} goes by the time in each line, which a script does not tell: ask in one line, as in "
-                "logreduce run 'nginx access.log | count by status' --window 1m"
-            )
+    if args.window is None:
+        if args.lateness is not None:
+            raise UsageError(_NOT_LATE)
+        return None
+    size_s, step_s = args.window  # a list, where it was kept
+    return size_s, step_s

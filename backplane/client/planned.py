@@ -34,7 +34,7 @@ _RANGES: Final = "provider.runner.ranges"
 #: The one that those need that show lines around others.
 _CONTEXT: Final = "provider.runner.context"
 #: The runner's modules that only queries in files need, and only estimates.
-_OTHERS: Final = ("provider.runner.records", "provider.runner.estimate")
+_OTHERS: Final = tuple(f"provider.runner.{name}" for name in ("records", "holding", "stamped", "estimate"))
 
 
 @dataclass(frozen=True, slots=True)

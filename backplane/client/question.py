@@ -12,8 +12,11 @@ from typing import Any
 from backplane.client.spec import Ready, Work
 from backplane.query.breaks import after_break
 from backplane.query.model import Query
-from backplane.query.starting import following
+from backplane.query.starting import following, windowing
 from backplane.reduce import folds
+from backplane.reduce.windowed import WindowedFold
+from backplane.reduce.windows import KEPT, Windows
+from backplane.wire import limits
 from backplane.wire.errors import UsageError
 
 
@@ -30,9 +33,12 @@ class QueryQuestion:
         limit_rows: most rows of a query without a reduce; None for the default.
         limit_bytes: most bytes of them.
         by_host: a row per provider and key.
+        window: size and step of the windows of event time that values belong to, in seconds; None for all of time.
+        lateness_s: how far out of order the logs may be.
+        hold_s: how long windows wait for a provider that is not there.
 
     Raises:
-        UsageError: the query cannot be split by host.
+        UsageError: the query cannot be split by host, or by windows.
     """
 
     query: Query
@@ -44,8 +50,13 @@ class QueryQuestion:
     limit_rows: int | None = None
     limit_bytes: int | None = None
     by_host: bool = False
+    window: tuple[float, float] | None = None
+    lateness_s: float = 0.0
+    hold_s: float = limits.WAIT_S
 
     def __post_init__(self) -> None:
+        if self.window is not None:
+            _windowable(self.query)
         if self.by_host and self.query.reduction.kind == "program":
             raise UsageError(
                 "--by-host: a reduce that is a program is told the provider of each value, and splits by it itself"
@@ -86,6 +97,9 @@ class QueryQuestion:
 
     def fold(self) -> folds.Fold:
         reduction = self.query.reduction
+        if self.window is not None:
+            windows = Windows(self.lateness_s, hold_s=self.hold_s, keeps=KEPT if self.follow else None)
+            return WindowedFold(folds.AggregateFold(reduction.aggregates, by_host=self.by_host), windows)
         return folds.make(
             reduction.kind,
             aggregates=reduction.aggregates,
@@ -105,4 +119,29 @@ class QueryQuestion:
         )
         if self.follow and self.query.takes_lines:
             payload["modules"] = {**payload.get("modules", {}), **following()}
+        if self.window is not None:
+            # Values have no windows of their own, so they are folded there even if the query says `combine = False`.
+            aggregates = self.query.reduction.aggregates
+            payload |= {"window": [*self.window, self.lateness_s], "combine": list(aggregates)}
+            payload["modules"] = {**payload.get("modules", {}), **windowing(aggregates)}
         return {**payload, "since": self.since, "until": self.until, "rotated": self.rotated}
+
+
+def _windowable(query: Query) -> None:
+    """Refuse windows where times are not known, or values cannot be told apart by them.
+
+    Raises:
+        UsageError: that is so.
+    """
+    if query.format is None:
+        raise UsageError(
+            "windows go by the time in each record, and here `map` takes lines: name their format, as in "
+            "format = \"nginx\", or ask in one line, as in 'nginx access.log | count by status'"
+        )
+    if not query.format.get("time"):
+        raise UsageError(f"windows go by the time in each record, and those of {query.format['name']} have none")
+    if query.reduction.kind != "aggregates":
+        raise UsageError(
+            'windows are folded on the providers, which takes an aggregate, as in reduce = "count"; '
+            f"here it is {query.reduction}"
+        )

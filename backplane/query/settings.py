@@ -143,16 +143,10 @@ class _Reader:
         from backplane.query.formats import format_data
 
         try:
-            data = format_data(value)
+            return format_data(value)
         except UsageError as exc:
             self._wrong("format", f"`format`: {exc}")
             return None
-        if data.get("start"):
-            self._wrong(
-                "format",
-                f"`format`: a record of {value} has several lines, which a question of one line reads; here take lines",
-            )
-        return data
 
     def encoding(self) -> str | None:
         value = self._literal("encoding", 'encoding = "latin-1"')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -49,6 +49,15 @@ def parsing(format_data: Mapping[str, Any]) -> Mapping[str, str]:
     kinds = {"delimited": ("template", "separated")}
     own = next((name for name, those in kinds.items() if format_data["kind"] in those), format_data["kind"])
     names = {"records", "headers", *(f"formats.{name}" for name in ("form", "base", "values", "times", "json", own))}
+    return _of_plans(names | {"holding"} if format_data.get("start") else names)
+
+
+def windowing(aggregates: Sequence[str]) -> Mapping[str, str]:
+    """The runner's modules that have to travel besides where values of records are folded by window."""
+    return {**_of_plans({"stamped", "windows"}), **modules((), (), combine=aggregates)}
+
+
+def _of_plans(names: Collection[str]) -> Mapping[str, str]:
     return {name: source for name, source in ship.plan_modules().items() if name.partition("runner.")[2] in names}
 
 

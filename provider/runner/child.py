@@ -78,6 +78,8 @@ class ChildJob:
         self._beat_at = 0.0
         self._beaten: "dict[str, Any]" = {}
         self._tick_s = _BEAT_S
+        #: What values pass through on their way into cuts.
+        self._passed: "Callable[[Iterator[Any]], Iterator[Any]]" = iter
 
     # --- from begin to end
 
@@ -151,7 +153,7 @@ class ChildJob:
                 else:
                     values = function(Lines(self._handout, provider)) if self._handout is not None else function()
             values = self._iterator(values)
-            self._pump(values)
+            self._pump(self._passed(values))
             self._close()
         except BadValue as exc:
             self._quiet()
@@ -177,6 +179,13 @@ class ChildJob:
                 raise Failure(Fault("usage", str(exc)))
         if "map" in wanted.programs:
             self._prepare_program(wanted, combiner)
+            return
+        if wanted.lines and wanted.window is not None:
+            from provider.runner import stamped
+
+            self._source, self._cuts, self._handout = stamped.prepare(wanted, self._writer, self._epoch, _source)
+            self._passed = self._handout.stamped
+            self._cuts.counters = self._counters
             return
         if wanted.lines:
             self._source = _source(wanted, Told(self._writer))
@@ -312,7 +321,7 @@ class ChildJob:
             "emitted": self._cuts.emitted,
             "dropped": self._source.dropped(),
             "parse_errors": self._source.parse_errors,
-            "watermark": None,
+            "watermark": self._source.watermark,
             "lag_s": self._source.lag_s(),
         }
 

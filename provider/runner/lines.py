@@ -24,6 +24,9 @@ from provider.runner.host import Provider
 
 #: After a block so large (it holds a line that is) its values are packed at once: a batch of such would be all memory.
 _LARGE_BYTES = 256 << 10
+#: How long a record of several lines may be silent before it is taken to be whole, and how large it may be.
+RECORD_S = 0.5
+RECORD_BYTES = 1 << 20
 
 
 class Block:
@@ -75,6 +78,8 @@ class Source:
     positioned = False
     #: Lines that were taken and are no records, where records are asked for.
     parse_errors = 0
+    #: How far all of it is in event time; None where nobody asks.
+    watermark: Optional[float] = None
 
     def leaving(self, source: str) -> None:
         """What was read of a file of this source must be taken now, if it is ever: the file is given up.

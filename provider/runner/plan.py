@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from provider.runner.expressions import NUMERIC, Expression, ExpressionError, fields, kind_of
 from provider.runner.formats.base import FormatError
 from provider.runner.formats.form import Format, format_of
+from provider.runner.windows import Window
 
 VERSION = 1
 #: Far more than a person asks for at once, few enough that the source made of them stays small.
@@ -39,15 +40,6 @@ class Aggregated(NamedTuple):
 
     name: str
     value: Optional[Expression]
-
-
-class Window(NamedTuple):
-    """Event time cut into windows of ``size_s`` that begin each ``every_s``, open for ``lateness_s`` longer."""
-
-    field: str
-    size_s: float
-    every_s: float
-    lateness_s: float
 
 
 class Plan(NamedTuple):

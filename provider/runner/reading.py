@@ -19,15 +19,12 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from provider.runner import faults
 from provider.runner.faults import Failure, Fault
 from provider.runner.fed import Fed
-from provider.runner.lines import Block, Source
+from provider.runner.lines import RECORD_BYTES, RECORD_S, Block, Source
 from provider.runner.positions import parse
 from provider.runner.scanfold import Fold
 from provider.runner.scanjob import SPECIAL, ScanJob, now
 from provider.runner.sources import Scope, find
 
-#: How long a record of several lines may be silent before it is taken to be whole, and how large it may be.
-RECORD_S = 0.5
-RECORD_BYTES = 1 << 20
 #: How long to wait for more where a change is told of, and something else may have to be done; and where it is not.
 _NAP_S = 0.2
 _BLIND_NAP_S = 0.05

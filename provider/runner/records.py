@@ -3,14 +3,16 @@
 Knows formats and blocks of lines. Does not know files or maps. It travels with the jobs that ask for it: standard
 library only, Python 3.6.
 
-A record is a line, and the unit of positions as a line is. One that does not parse is handed to nobody: it is counted
-when the record before it is taken (or with the next one, at the beginning of a block), and the first few are printed.
+A record is a line, or several where its format says how one begins (`holding`), and the unit of positions as a line
+is. One that does not parse is handed to nobody: it is counted when the record before it is taken (or with the next one,
+at the beginning of a block), and the first few are printed.
 """
 
 import json
+import select
 import sys
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterator, List, Optional, Set
 
 from provider.runner.cuts import Moves
 from provider.runner.faults import Failure, Fault
@@ -18,13 +20,18 @@ from provider.runner.formats.base import FormatError
 from provider.runner.formats.form import LINE, Format, format_of
 from provider.runner.formats.json import plain
 from provider.runner.formats.values import text_of
-from provider.runner.lines import Block, Source
+from provider.runner.lines import RECORD_S, Block, Source
+
+if TYPE_CHECKING:
+    from provider.runner.windows import Windows
 
 #: Lines that do not parse are shown: so many, and so much of each.
 MOST_SAMPLES = 5
 _SAMPLE_CHARS = 200
 #: Names of pairs whose conversion is remembered.
 _MOST_NAMES = 1000
+#: A nap while a record waits to be whole, in milliseconds.
+_HELD_NAP_MS = int(RECORD_S * 400)
 
 Record = Dict[str, Any]
 
@@ -36,14 +43,23 @@ class Records(Source):
         source: its blocks hold lines as bytes, without their newlines.
         format_data: the format.
         sources: where the source's lines come from.
+        windows: of event time, where values belong to some. The times of records are kept for them, and they are told
+            when all sources have been read to their ends.
 
     Raises:
         Failure: it is no format, or no file names the columns.
     """
 
-    def __init__(self, source: Source, format_data: Dict[str, Any], sources: List[str]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        format_data: Dict[str, Any],
+        sources: List[str],
+        windows: "Optional[Windows]" = None,
+    ) -> None:
         self.positioned = source.positioned
         self._source = source
+        self._windows = windows
         self._header = b""
         #: Files whose first line has been seen to.
         self._headed: "Set[str]" = set()
@@ -58,11 +74,22 @@ class Records(Source):
         except FormatError as exc:
             raise Failure(Fault("usage", str(exc)))
         self._parse = parser(form)
+        self._time = form.time
+        self._holding: Any = None
+        if form.start is not None:
+            from provider.runner.holding import Holding
+
+            self._holding = Holding(source, form.start)
 
     def blocks(self) -> "Iterator[Optional[Block]]":
         """The same blocks, of records."""
-        for block in self._source.blocks():
-            yield None if block is None else self._records(block)
+        for block in (self._holding or self._source).blocks():
+            if block is not None:
+                yield self._records(block)
+                continue
+            if self._windows is not None:
+                self._windows.rest()
+            yield None
 
     def _records(self, block: Block) -> Block:
         lines, data, skipped = block.items, block.data, block.skipped
@@ -71,8 +98,11 @@ class Records(Source):
             if data.startswith(self._header):
                 size = len(self._header)
                 lines, data, skipped = lines[1:], data[size:], skipped + size
+                if self._holding is not None:
+                    lines = self._holding.split(data)
         records: List[Record] = []
         ends: List[int] = []
+        times: List[Any] = []
         odd: "Deque[int]" = deque()
         at = 0
         for line in lines:
@@ -87,16 +117,26 @@ class Records(Source):
             at += len(line) + 1
             records.append(record)
             ends.append(at)
-        return _Records(block.path, records, ends, data, _Taken(self, block, odd).taken, skipped)
+            if self._windows is not None:
+                # Now, since what a map is handed is its own to change.
+                times.append(record.get(self._time))
+        taken = _Taken(self, block, odd).taken
+        return Parsed(block.path, records, ends, data, taken, skipped, block.source, times)
 
     def _sample(self, line: bytes) -> None:
         if self._samples < MOST_SAMPLES:
             self._samples += 1
-            sys.stderr.write("does not parse: %s\n" % text_of(line)[:_SAMPLE_CHARS])
+            sys.stderr.write("does not parse: %s\n" % text_of(line.partition(b"\n")[0])[:_SAMPLE_CHARS])
 
     def wait(self) -> None:
-        """As the source does."""
-        self._source.wait()
+        """As the source does; not for long while a record waits to be whole."""
+        fd = self._source.fileno()
+        if fd < 0 or self._holding is None or not self._holding.waits:
+            self._source.wait()
+            return
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll(_HELD_NAP_MS)
 
     def fileno(self) -> int:
         """The source's."""
@@ -104,11 +144,17 @@ class Records(Source):
 
     def moves(self) -> Moves:
         """The source's."""
-        return self._source.moves()
+        moves: Moves = (self._holding or self._source).moves()
+        return moves
 
     def dropped(self) -> "Dict[str, int]":
-        """The source's."""
-        return self._source.dropped()
+        """The source's, and records whose values are in no window."""
+        return dict(self._source.dropped(), **(self._windows.dropped() if self._windows is not None else {}))
+
+    @property
+    def watermark(self) -> Optional[float]:  # type: ignore[override]  # a constant for others
+        """The windows'."""
+        return self._windows.watermark if self._windows is not None else None
 
     def lag_s(self) -> Optional[float]:
         """The source's."""
@@ -136,14 +182,15 @@ class _Taken:
             self._block.taken(size)
 
 
-class _Records(Block):
+class Parsed(Block):
     """A block whose items are not all of its lines.
 
     Args:
         ends: where each item ends in the data, with the lines after it that are none.
+        times: the event time of each item, where somebody asks for them.
     """
 
-    __slots__ = ("_ends",)
+    __slots__ = ("_ends", "times")
 
     def __init__(
         self,
@@ -153,9 +200,12 @@ class _Records(Block):
         data: bytes,
         taken: Optional[Callable[[int], None]],
         skipped: int = 0,
+        source: str = "",
+        times: "Optional[List[Any]]" = None,
     ) -> None:
-        Block.__init__(self, path, items, data, taken, skipped)
+        Block.__init__(self, path, items, data, taken, skipped, source)
         self._ends = ends
+        self.times = times or []
 
     def left(self, items: List[Any]) -> Block:
         """What is left of it."""
@@ -164,7 +214,7 @@ class _Records(Block):
         if not items:
             begin = len(self.data)
         ends = [end - begin for end in self._ends[used:]]
-        return _Records(self.path, items, ends, self.data[begin:], self.taken)
+        return Parsed(self.path, items, ends, self.data[begin:], self.taken, 0, self.source, self.times[used:])
 
 
 def parser(form: Format) -> "Callable[[bytes], Optional[Record]]":

@@ -5,7 +5,7 @@ Knows the payload of a START of body ``script``. Does not know where lines come 
 
 import linecache
 import sys
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from provider.runner import faults
 from provider.runner.faults import Drained, Failure, Fault
@@ -47,6 +47,8 @@ class Script(NamedTuple):
     resumed: bool
     #: Of which the lines are records; None for lines as they are.
     format: Optional[Dict[str, Any]]
+    #: Size, step and lateness in seconds of the windows that values belong to; None for all of time.
+    window: Optional[Tuple[float, float, float]]
 
     def place(self, name: str) -> str:
         """The file that ``filter`` or ``map`` is in, where it is Python."""
@@ -85,6 +87,7 @@ def parse(payload: bytes) -> Script:
             rotated=bool(fields.get("rotated")),
             resumed=bool(fields.get("resumed")),
             format=None if fields.get("format") is None else _typed(dict, fields["format"]),
+            window=None if fields.get("window") is None else _window(*fields["window"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Failure(Fault("protocol", "the script did not arrive as one: %s" % faults.sentence(exc)))
@@ -101,6 +104,10 @@ def _typed(kind: Any, value: Any) -> Any:
     if type(value) is not kind:
         raise TypeError("%r is no %s" % (value, kind.__name__))
     return value
+
+
+def _window(size_s: Any, every_s: Any, lateness_s: Any) -> Tuple[float, float, float]:
+    return float(size_s), float(every_s), float(lateness_s)
 
 
 def _texts(value: Any) -> List[str]:

@@ -1,6 +1,6 @@
 """Event time on the provider: which windows a record is in, and how far each source has come.
 
-Knows a plan's window, times and states. Does not know files, cuts or frames. It travels: standard library only,
+Knows a window, times and states. Does not know files, cuts or frames. It travels: standard library only,
 Python 3.6.
 
 Theory of operation
@@ -21,7 +21,6 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 from provider.runner.aggregates.base import Aggregate, States
 from provider.runner.columns import BARE
 from provider.runner.pack import packb, unpackb
-from provider.runner.plan import Window
 
 #: A record may be so far ahead of the host's clock: more than clocks and zones are wrong by where anybody looks.
 AHEAD_S = 3600.0
@@ -30,6 +29,16 @@ LOW = -6e10
 #: A source that was read to its end is given so long before its watermark moves without it, or the lateness if longer.
 IDLE_S = 1.0
 _NEVER = float("-inf")
+
+
+class Window(NamedTuple):
+    """Event time cut into windows of ``size_s`` that begin each ``every_s``, open for ``lateness_s`` longer."""
+
+    #: Which field of a record is its time.
+    field: str
+    size_s: float
+    every_s: float
+    lateness_s: float
 
 
 class Taken(NamedTuple):

@@ -13,6 +13,9 @@ import pytest
 from tests.rigs.named import kill, none_left
 from tests.rigs.program import call, snapshots, started
 
+MAP = "def map(records):\n    for record in records:\n        yield 1\n"
+COUNT = 'reduce = "count"\n'
+
 
 @pytest.fixture
 def kept(home: Path) -> Iterator[None]:
@@ -92,13 +95,21 @@ def test_an_answer_that_ends_has_all_windows(tmp_path: Path) -> None:
         ("common x.log | timeslice 1m | count", ["--window", "1m"], "a timeslice already"),
         ("common x.log", ["--window", "1m"], "add an aggregate"),
         ("raw x.log | count", ["--window", "1m"], "a format whose lines have a time"),
-        ("./q.py", ["--window", "1m"], "ask in one line"),
+        ("./lines.py", ["--window", "1m"], "`map` takes lines: name their format"),
+        ("./raw.py", ["--window", "1m"], "those of raw have none"),
+        ("./shown.py", ["--window", "1m"], 'takes an aggregate, as in reduce = "count"; here it is none'),
+        ("./own.py", ["--window", "1m"], "here it is class Reduce of line 6"),
+        ("./good.py", ["--lateness", "5s"], "add --window 1m"),
     ],
 )
 def test_windows_that_cannot_be(tmp_path: Path, query: str, words: list[str], says: str) -> None:
     """Each is a sentence about what to write instead."""
     (tmp_path / "x.log").write_text(_line(0))
-    (tmp_path / "q.py").write_text('def map(lines):\n    for line in lines:\n        yield 1\nreduce = "count"\n')
+    own = "class Reduce:\n    def add(self, key, value): pass\n    def rows(self): return []\n"
+    forms = {"lines": ("", COUNT), "raw": ("raw", COUNT), "shown": ("common", ""), "own": ("common", own)}
+    for name, (form, reduce) in {**forms, "good": ("common", COUNT)}.items():
+        text = f"logs = 'x.log'\n{f'format = {form!r}' if form else ''}\n{MAP}{reduce}"
+        (tmp_path / f"{name}.py").write_text(text)
     done = call("run", query, *words, cwd=tmp_path)
     assert done.status == 2
     assert says in done.err

@@ -185,7 +185,7 @@ class RunnerLink:
     # --- content
 
     def cuts(self, job: int = 1) -> list[dict[str, Any]]:
-        """Complete cuts: ``seq``, ``values`` (as emitted), ``moves``, ``partials``. Asserts parts and seq."""
+        """Complete cuts: ``seq``, ``values`` (as emitted), ``moves partials marks``. Asserts parts and seq."""
         found: list[dict[str, Any]] = []
         parts: list[frames.Frame] = []
         for frame in self.of(frames.CUT, job):
@@ -227,7 +227,7 @@ class RunnerLink:
 
 
 def _cut(parts: list[frames.Frame]) -> dict[str, Any]:
-    cut: dict[str, Any] = {"seq": parts[0].header["seq"], "values": [], "moves": [], "partials": []}
+    cut: dict[str, Any] = {"seq": parts[0].header["seq"], "values": [], "moves": [], "partials": [], "marks": []}
     for part in parts:
         content = unpackb(part.payload)
         if part.header["content"] == "values":
@@ -235,7 +235,7 @@ def _cut(parts: list[frames.Frame]) -> dict[str, Any]:
         elif part.header["content"] == "partials":
             cut["partials"].append(content)
         else:
-            cut["moves"].extend(content)
+            cut[part.header["content"]].extend(content)
     return cut
 
 

@@ -74,6 +74,10 @@ class Combiner:
         if keys is None:
             keys = [BARE] * len(values)
         check_keys(keys)
+        self.take(keys, values)
+
+    def take(self, keys: List[Any], values: List[Any]) -> None:
+        """The same of values whose keys are known to be some."""
         for aggregate, states in zip(self._aggregates, self._states):
             aggregate.absorb(states, aggregate.batch(keys, values, self._tag, self._emitted).items())
         self._emitted += len(values)

@@ -62,7 +62,6 @@ WRONG = {
     "tick and file": Wrong('logs = ["tick:5s", "/a"]\n' + MAP, 1, ("'tick:5s' stands alone", "2 sources")),
     "format": Wrong('format = "nginks"\n' + GOOD, 1, ("there is no format 'nginks'", "did you mean 'nginx'?")),
     "format number": Wrong("format = 3\n" + GOOD, 1, ("`format` is the name of a format", "not 3")),
-    "format of records": Wrong('format = "log4j"\n' + GOOD, 1, ("has several lines", "take lines")),
     "format of ticks": Wrong('format = "nginx"\nlogs = "tick:5s"\n' + MAP, 1, ("`map` gets none here",)),
     "format of no file": Wrong('format = "csv"\nlogs = "cmd:ls"\n' + MAP, 1, ("named by the first line of a file",)),
     "encoding unknown": Wrong('encoding = "utf-99"\n' + GOOD, 1, ("there is no text encoding 'utf-99'", '"utf-8"')),

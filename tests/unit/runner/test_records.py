@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from backplane.query.formats import format_data
+from provider.runner.lines import RECORD_S
 from provider.runner.pack import unpackb
-from provider.runner.reading import RECORD_S, Reader
+from provider.runner.reading import Reader
 from provider.runner.scanjob import ScanJob, parse
 from tests.rigs.plans import body, field, plan
 

@@ -9,8 +9,8 @@ import pytest
 from backplane.query.formats import format_data
 from provider.runner.aggregates import chosen
 from provider.runner.folding import Scan
-from provider.runner.plan import Plan, PlanError, Window
-from provider.runner.windows import Windows
+from provider.runner.plan import Plan, PlanError
+from provider.runner.windows import Window, Windows
 
 NOW = 1_795_165_200.0
 
