@@ -245,6 +245,21 @@ def test_a_record_that_is_held_while_its_log_is_copied_and_truncated(tmp_path: P
 
 
 @pytest.mark.linux
+def test_a_break_in_the_middle_of_a_record(tmp_path: Path) -> None:
+    """Who goes on from there finds it whole, with what was written to it meanwhile."""
+    log = tmp_path / "app.log"
+    first, *rest = record(2).splitlines(keepends=True)
+    log.write_text(record(1) + first)
+    job = Job(log, {str(log): b""}, Scope())
+    with closing(job.follow):
+        assert job.step(lambda: None) and job.counted == 1
+        at = job.place()
+    with log.open("a") as file:
+        file.writelines([*rest, record(3)])
+    assert left(log, at) == 2
+
+
+@pytest.mark.linux
 def test_the_last_record_is_not_held_for_ever(tmp_path: Path) -> None:
     """When nothing is written for a while it is whole; until then what is written is a part of it."""
     log = tmp_path / "app.log"
