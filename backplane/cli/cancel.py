@@ -38,9 +38,10 @@ def run(args: argparse.Namespace) -> int:
     if args.all or not named:
         try:
             place = finding.running(args)
-        except NoCoordinator:
+        except NoCoordinator as exc:
             if not named:
-                raise
+                what = f"named query {args.query!r}" if args.query else "named query"
+                raise NoCoordinator(f"there is no {what}, and {exc}") from exc
         else:
             said = {"query": args.query or "", "mode": mode}
             lines += [f"{query} is being ended" for query in asyncio.run(asked(place, "cancel", said))]

@@ -60,7 +60,9 @@ class Misfits:
         shown = self._lines[names[0]]
         first = shown[0] if len(shown[0]) <= _MOST_SHOWN else shown[0][:_MOST_SHOWN] + "..."
         said = f"{folded(names, _MOST_NAMES)}: {self._much(none, lines, odd)}; such as: {first}"
-        other = likely([line.encode("utf-8", "replace") for line in shown]) if none else ""
+        # A text that is asked for rules out lines before they are looked at, so where nothing was found it may be all.
+        nothing = none or not any(row.matched for row in rows)
+        other = likely([line.encode("utf-8", "replace") for line in shown]) if nothing else ""
         return [said, f"they look like {other}: write {other} instead of {self._name}"] if other else [said]
 
     def _much(self, none: bool, lines: int, odd: int) -> str:

@@ -54,9 +54,9 @@ def _queries(args: argparse.Namespace) -> list[dict[str, Any]]:
     named = [_look(each) for each in known(os.environ)]
     try:
         running = asyncio.run(asked(finding.running(args), "queries", None))
-    except NoCoordinator:
+    except NoCoordinator as exc:
         if not named:
-            raise
+            raise NoCoordinator(f"there is no named query, and {exc}") from exc
         running = []
     by_id = {each["id"]: each for each in running}
     for each in named:

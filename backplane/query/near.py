@@ -13,10 +13,12 @@ def did_you_mean(name: str, known: Iterable[str], form: str = "{}") -> str:
     "; did you mean 'floor'?"
     >>> did_you_mean("eror", ["errors"], "./{}.py")
     "; did you mean './errors.py'?"
+    >>> did_you_mean("flor", ["floor", "floor"])
+    "; did you mean 'floor'?"
     >>> did_you_mean("x", ["floor"])
     ''
     """
-    close = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name, sorted(set(known)), n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(form.format(one)) for one in close)}?" if close else ""
 
 

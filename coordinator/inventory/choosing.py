@@ -99,7 +99,8 @@ def choose(
                 picked.pop(each, None)
     chosen = {name: p for name, p in picked.items() if all(term.admits(p.labels) for term in conditions)}
     if strict and not chosen:
-        raise UsageError("these options select no provider: see -w, -x, -l, -g and the inventory")
+        why = labels.missed(conditions, picked.values()) or "see -w, -x, -l, -g and the inventory"
+        raise UsageError(f"these options select no provider: {why}")
     return chosen
 
 

@@ -32,11 +32,13 @@ class Term:
         key: the label that it asks.
         admits: says of a provider's labels whether they are meant.
         positive: it asks for something that must be there, so a key that nobody has is a slip of the pen.
+        text: as it was written.
     """
 
     key: str
     admits: Callable[[Mapping[str, str]], bool]
     positive: bool
+    text: str
 
 
 def terms(text: str) -> list[Term]:
@@ -61,6 +63,16 @@ def check_keys(asked: Iterable[Term], providers: Iterable[Provider]) -> None:
     for term in asked:
         if term.positive and term.key not in there:
             raise UsageError(f"no provider has a label {term.key!r}{hint(term.key, there)}")
+
+
+def missed(asked: Iterable[Term], providers: Iterable[Provider]) -> str:
+    """Which condition is true of none of them, and what they have instead; nothing if each is true of some."""
+    some = [provider.labels for provider in providers]
+    for term in asked:
+        if some and term.positive and not any(map(term.admits, some)):
+            values = {labels[term.key] for labels in some if term.key in labels}
+            return f"none of them has {term.text}{hint(term.text.rpartition('=')[2].strip(), values)}"
+    return ""
 
 
 def hint(name: str, there: Iterable[str]) -> str:
@@ -96,16 +108,16 @@ def _term(text: str, part: str) -> Term:
     absent = _ABSENT.fullmatch(part)
     if absent:
         key = absent["key"]
-        return Term(key, lambda labels: key not in labels, positive=False)
+        return Term(key, lambda labels: key not in labels, positive=False, text=part.strip())
     found = _TERM.fullmatch(part)
     if not found:
         raise UsageError(f"-l takes KEY=VALUE, KEY!=VALUE, KEY=~REGEX, KEY!~REGEX, KEY or !KEY, not {text!r}")
     key, operator, value = found["key"], found["operator"], found["value"]
     if operator is None:
-        return Term(key, lambda labels: key in labels, positive=True)
+        return Term(key, lambda labels: key in labels, positive=True, text=part.strip())
     matches = _matcher(text, operator, value)
     positive = operator in ("=", "==", "=~")
-    return Term(key, lambda labels: matches(labels.get(key, "")) is positive, positive)
+    return Term(key, lambda labels: matches(labels.get(key, "")) is positive, positive, part.strip())
 
 
 def _matcher(text: str, operator: str, value: str) -> Callable[[str], bool]:

@@ -61,8 +61,15 @@ def test_without_a_coordinator_it_is_one_sentence(tmp_path: Path, args: list[str
     """It says where it looked, and what starts one."""
     done = call(*args)
     assert done.status == 1
-    assert "no coordinator runs at" in done.err
+    assert "there is no named query, and no coordinator runs at" in done.err
     assert str(tmp_path / "run") in done.err
+
+
+def test_a_name_that_is_none_is_said_first() -> None:
+    """Where no coordinator runs either, a name that was misspelt is the likelier fault."""
+    done = call("cancel", "statsuses")
+    assert done.status == 1
+    assert "there is no named query 'statsuses', and no coordinator runs at" in done.err
 
 
 def test_keys_by_the_command_line(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Asked:
         """In what this is another question, in words; nothing if it is the same."""
         mine, theirs = _plain(self.words), _plain(other.words)
         names = [name for name in sorted({*mine, *theirs}) if _said(mine.get(name)) != _said(theirs.get(name))]
-        found = [name.replace("_", " ") for name in names]
+        found = [name.removesuffix("_s").replace("_", " ") for name in names]  # for_s: seconds
         if _digest(self.texts) != _digest(other.texts):
             found.append("the text of the query")
         if self.local and other.local and self.cwd != other.cwd:

@@ -51,6 +51,14 @@ def test_a_few_lines_of_another_kind() -> None:
     assert said(snapshot(a=(10, 0, 1)), ("a", "x" * 500)) == [f"a: 1 of 10 lines is not nginx; such as: {'x' * 160}..."]
 
 
+def test_a_few_lines_where_nothing_was_found() -> None:
+    """A text that rules out the others leaves it open of which format they are, so the likely one is named."""
+    assert said(snapshot(a=(10, 0, 2)), ("a", SYSLOG)) == [
+        "a: 2 of 10 lines are not nginx; such as: Nov 20 09:00:01 web1 cron[7]: done",
+        "they look like syslog: write syslog instead of nginx",
+    ]
+
+
 def test_where_few_lines_are_looked_at() -> None:
     """A text that rules most out keeps them from being counted, and not from being shown."""
     assert said(snapshot(a=(10, 0, 0)), ("a", SYSLOG))[0].startswith("a: none of the first of 10 lines is nginx; such")

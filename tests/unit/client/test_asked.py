@@ -42,7 +42,7 @@ def test_it_comes_back_as_it_was() -> None:
     ("other", "differs"),
     [
         (words(follow=False), ["follow"]),
-        (words(files=["/y"], for_s=2.0), ["files", "for s"]),
+        (words(files=["/y"], for_s=2.0), ["files", "for"]),
         (words(since=["10m", 99.0]), []),
         (words(since=["11m", 5.0]), ["since"]),
         (words(rotated=False, until=None, label=None), []),

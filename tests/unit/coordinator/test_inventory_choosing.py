@@ -95,7 +95,10 @@ def test_names_and_groups_unite_labels_keep_and_exclusions_leave_out(wanted: Wan
         (Wanted(names=("-oProxyCommand=x",)), "is no name"),
         (Wanted(groups=("",)), "-g takes GROUP"),
         (Wanted(groups=("frnt",)), "no inventory has a group 'frnt': did you mean front?"),
-        (Wanted(names=("web1",), without=("web1",)), "select no provider"),
+        (Wanted(names=("web1",), without=("web1",)), "select no provider: see -w, -x, -l, -g"),
+        (Wanted(labels=("site!=zzz,role=wbe",)), "no provider: none of them has role=wbe: did you mean web?"),
+        (Wanted(labels=("role=~mail|ns",)), "none of them has role=~mail|ns: there are db, web"),
+        (Wanted(labels=("role=db", "canary")), "select no provider: see -w"),
     ],
 )
 def test_what_does_not_exist_gets_a_near_name(wanted: Wanted, says: str) -> None:
