@@ -81,7 +81,7 @@ def _line(args: argparse.Namespace, selection: targets.Selection, look: estimate
         document = {
             "targets": names,
             "pruned": list(look.pruned),
-            "profile": "sealed",
+            "profile": "open",
             "query": plans.document(asked),
             "estimate": _estimate(look),
             "scripts": scripts,

@@ -57,7 +57,7 @@ def lines(
     """
     said = summary(asked)
     title = said.pop("title")
-    head = {"title": title, "targets": f"{len(names)}: {folded}", "profile": "sealed", **said}
+    head = {"title": title, "targets": f"{len(names)}: {folded}", "profile": "open", **said}
     for key, text in head.items():
         yield f"{key:<11} {text}"
     yield from cost

@@ -126,6 +126,8 @@ def test_explain_shows_what_will_run(capsys: pytest.CaptureFixture[str]) -> None
     text = capsys.readouterr().out
     assert f"sha256 {script['sha256']}" in text
     assert "keeps       status >= 507" in text
+    assert "profile     open" in text
+    assert told["profile"] == "open"
     assert "at home     sorts by count, largest first, then takes the first 2" in text
     assert main(["explain", "--offline", "nginx /f | where host = 'web9' | count"]) == 2
     assert "keeps none of the 1 targets: local" in capsys.readouterr().err
