@@ -41,6 +41,15 @@ class Snapshot:
     #: Of an answer by windows: those that are closed. None for any other, and for one window.
     windows: tuple[Told, ...] | None = None
 
+    def __repr__(self) -> str:
+        """One line, as a prompt or a notebook shows it: coverage has a row for each of maybe a thousand providers."""
+        states = ", ".join(f"{number} {state}" for state, number in self.coverage.states.items())
+        words = ["final"] * self.final + ["complete" if self.complete else "partial"] + ["inexact"] * bool(self.inexact)
+        rows = f"{len(self.rows)} {'row' if len(self.rows) == 1 else 'rows'}"
+        columns = ", ".join(map(repr, self.columns)) or "no columns"
+        said = f"{', '.join(words)} ({states or 'no providers'})"
+        return f"<Snapshot {self.query!r} {self.seq}: {said}; {rows} of {columns}>"
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the table's columns."""
