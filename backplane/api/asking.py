@@ -20,7 +20,7 @@ from backplane.api.script import Script
 from backplane.api.targets import Selection, Targets, selection
 from backplane.api.texts import is_one_line, is_sql, located
 from backplane.client.planned import PlanQuestion, plan_question
-from backplane.client.question import QueryQuestion
+from backplane.client.question import QueryQuestion, no_windows
 from backplane.client.spec import Options, Ready
 from backplane.query.load import load
 from backplane.query.model import Query
@@ -38,6 +38,7 @@ EVERY_S: Final = 2.0
 #: Of an answer; more is a question that was not meant so.
 MOST_GROUPS: Final = 2_000_000
 MOST_BYTES: Final = 1 << 30
+_NOT_LATE: Final = "lateness= says how long a window stays open, and there is none: add window='1m'"
 
 
 class Reach(TypedDict, total=False):
@@ -273,9 +274,6 @@ def _setting(value: object) -> str:
 
 
 def _scripted(query: Query, how: How) -> QueryQuestion:
-    for name in ("window", "lateness"):
-        if name in how:
-            raise UsageError(f"{name}= goes by the time in each line, which a script does not tell: ask by logs(...)")
     if how.get("parallel", 1) > 1:
         raise UsageError("parallel= is for questions that can be split; a script may remember what it read")
     return QueryQuestion(
@@ -288,7 +286,21 @@ def _scripted(query: Query, how: How) -> QueryQuestion:
         limit_rows=how.get("limit"),
         limit_bytes=how.get("limit_bytes"),
         by_host=how.get("by_host", False),
+        window=_window_of_script(query, how),
+        lateness_s=_seconds(how, "lateness") or 0.0,
+        hold_s=_seconds(how, "wait") or limits.WAIT_S,
     )
+
+
+def _window_of_script(query: Query, how: How) -> tuple[float, float] | None:
+    if "window" not in how:
+        if "lateness" in how:
+            raise UsageError(_NOT_LATE)
+        return None
+    why = no_windows(query)
+    if why is not None:
+        raise UsageError(f"window=: {why}")
+    return _size(how["window"])
 
 
 def _planned(asked: OneLine, how: How, *, local: bool) -> PlanQuestion:
@@ -327,7 +339,7 @@ def _window(asked: OneLine, how: How) -> list[Any] | None:
     lateness = _seconds(how, "lateness")
     if "window" not in how:
         if own is None and lateness is not None:
-            raise UsageError("lateness= says how long a window stays open, and there is none: add window='1m'")
+            raise UsageError(_NOT_LATE)
         return own if own is None or lateness is None else [*own[:3], lateness]
     if own is not None:
         raise UsageError("window=: the question has a timeslice already")
@@ -336,7 +348,11 @@ def _window(asked: OneLine, how: How) -> list[Any] | None:
         raise UsageError("window= needs a format whose lines have a time")
     if not asked.plan["aggregates"]:
         raise UsageError("window= needs something to count: add an aggregate")
+    return [time, *_size(how["window"]), lateness or 0.0]
+
+
+def _size(window: str) -> tuple[float, float]:
     try:
-        return [time, *times.window(how["window"]), lateness or 0.0]
+        return times.window(window)
     except ValueError as exc:
         raise UsageError(f"window=: {exc}") from None

@@ -156,7 +156,6 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
     from backplane.client.question import QueryQuestion
     from backplane.query.load import load
 
-    window = windowing.of_file(args)
     around.of_file(args)
     starting.of_file(args)
     with naming.own_prints():
@@ -173,7 +172,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
         limit_rows=args.limit.rows,
         limit_bytes=args.limit.bytes,
         by_host=args.by_host,
-        window=window,
+        window=windowing.of_file(args, query),
         lateness_s=args.lateness or 0.0,
         hold_s=args.wait if args.wait is not None else limits.WAIT_S,
     )

@@ -6,11 +6,14 @@ Knows how users write them, and what they need. What a window means is `backplan
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from backplane.api import times
 from backplane.cli.durations import seconds
 from backplane.wire.errors import UsageError
+
+if TYPE_CHECKING:
+    from backplane.query.model import Query
 
 _NOT_LATE: Final = "--lateness says how long a window stays open, and there is none: add --window 1m"
 
@@ -61,15 +64,20 @@ def of_plan(args: argparse.Namespace, plan: dict[str, Any]) -> list[Any] | None:
     return [time, *args.window, args.lateness or 0.0]
 
 
-def of_file(args: argparse.Namespace) -> tuple[float, float] | None:
+def of_file(args: argparse.Namespace, query: Query) -> tuple[float, float] | None:
     """The window of a query file; None for all of time.
 
     Raises:
-        UsageError: there is nothing to be late for.
+        UsageError: there can be none of this query, or there is nothing to be late for.
     """
     if args.window is None:
         if args.lateness is not None:
             raise UsageError(_NOT_LATE)
         return None
+    from backplane.client.question import no_windows
+
+    why = no_windows(query)
+    if why is not None:
+        raise UsageError(f"--window: {why}")
     size_s, step_s = args.window  # a list, where it was kept
     return size_s, step_s

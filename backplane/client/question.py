@@ -34,11 +34,12 @@ class QueryQuestion:
         limit_bytes: most bytes of them.
         by_host: a row per provider and key.
         window: size and step of the windows of event time that values belong to, in seconds; None for all of time.
+            Only where `no_windows` has nothing to say.
         lateness_s: how far out of order the logs may be.
         hold_s: how long windows wait for a provider that is not there.
 
     Raises:
-        UsageError: the query cannot be split by host, or by windows.
+        UsageError: the query cannot be split by host.
     """
 
     query: Query
@@ -55,8 +56,6 @@ class QueryQuestion:
     hold_s: float = limits.WAIT_S
 
     def __post_init__(self) -> None:
-        if self.window is not None:
-            _windowable(self.query)
         if self.by_host and self.query.reduction.kind == "program":
             raise UsageError(
                 "--by-host: a reduce that is a program is told the provider of each value, and splits by it itself"
@@ -127,21 +126,21 @@ class QueryQuestion:
         return {**payload, "since": self.since, "until": self.until, "rotated": self.rotated}
 
 
-def _windowable(query: Query) -> None:
-    """Refuse windows where times are not known, or values cannot be told apart by them.
+def no_windows(query: Query) -> str | None:
+    """Why a query's values cannot be put into windows, as a sentence without its end; None if they can.
 
-    Raises:
-        UsageError: that is so.
+    Times may not be known, or there is nothing that puts values together.
     """
     if query.format is None:
-        raise UsageError(
-            "windows go by the time in each record, and here `map` takes lines: name their format, as in "
-            "format = \"nginx\", or ask in one line, as in 'nginx access.log | count by status'"
+        return (
+            "a window goes by the time in each record, and here `map` takes lines: name what they are, as in "
+            "format = \"nginx\", or ask in one line, as in logreduce run 'nginx access.log | count' --window 1m"
         )
     if not query.format.get("time"):
-        raise UsageError(f"windows go by the time in each record, and those of {query.format['name']} have none")
+        return f"a window goes by the time in each record, and those of {query.format['name']} have none"
     if query.reduction.kind != "aggregates":
-        raise UsageError(
-            'windows are folded on the providers, which takes an aggregate, as in reduce = "count"; '
-            f"here it is {query.reduction}"
+        return (
+            'values are folded by window on the providers, which takes an aggregate, as in reduce = "count", '
+            f"and here `reduce` is {query.reduction}"
         )
+    return None

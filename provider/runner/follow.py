@@ -242,14 +242,8 @@ class Follow(Source):
         if late is None or log is None or late.look() <= late.read_to:
             return
         raw = late.read()
-
-        def taken(size: int) -> None:
-            late.taken(size)
-            log.before = late.as_before()
-            log.touched = True
-
         if raw is not None and (raw.data or raw.skipped):
-            yield Block(late.path, self._split(raw.data), raw.data, taken, raw.skipped, log.source)
+            yield Block(late.path, self._split(raw.data), raw.data, followed.late_taken, raw.skipped, log.source)
 
     def _block(self, followed: Followed, log: Log, raw: files.Raw) -> Block:
         last = bool(followed.waiting) and log.at_end and not log.torn
@@ -352,8 +346,8 @@ class Follow(Source):
         """At a name and the files behind it."""
         late = followed.late
         if late is not None and now > followed.late_until and late.look() <= late.read_to:
-            followed.late = None
             self._forget(followed, late)
+            followed.late = None
         for log in followed.logs():
             if not log.packed and log.look() != log.read_to and (log is followed.log or log is followed.late):
                 if followed not in self._ready:

@@ -57,6 +57,13 @@ class Followed:
         # A file of which nothing was read may have been emptied again, which only its time tells.
         return same and 0 < status.st_size == log.read_to
 
+    def late_taken(self, size: int) -> None:
+        """Late lines were taken: so far is the generation before the one that is read."""
+        if self.late is not None and self.log is not None:
+            self.late.taken(size)
+            self.log.before = self.late.as_before()
+            self.log.touched = True
+
     @property
     def newest(self) -> Optional[Log]:
         return self.waiting[-1] if self.waiting else self.log

@@ -95,10 +95,10 @@ def test_an_answer_that_ends_has_all_windows(tmp_path: Path) -> None:
         ("common x.log | timeslice 1m | count", ["--window", "1m"], "a timeslice already"),
         ("common x.log", ["--window", "1m"], "add an aggregate"),
         ("raw x.log | count", ["--window", "1m"], "a format whose lines have a time"),
-        ("./lines.py", ["--window", "1m"], "`map` takes lines: name their format"),
+        ("./lines.py", ["--window", "1m"], "`map` takes lines: name what they are"),
         ("./raw.py", ["--window", "1m"], "those of raw have none"),
-        ("./shown.py", ["--window", "1m"], 'takes an aggregate, as in reduce = "count"; here it is none'),
-        ("./own.py", ["--window", "1m"], "here it is class Reduce of line 6"),
+        ("./shown.py", ["--window", "1m"], 'takes an aggregate, as in reduce = "count", and here `reduce` is none'),
+        ("./own.py", ["--window", "1m"], "here `reduce` is class Reduce of line 6"),
         ("./good.py", ["--lateness", "5s"], "add --window 1m"),
     ],
 )

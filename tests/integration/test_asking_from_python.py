@@ -145,6 +145,28 @@ def test_a_farm_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert (nobody.complete, nobody.exit_status, nobody.coverage.states) == (False, 4, {"unreachable": 1})
 
 
+def test_a_function_s_values_by_windows(log: str) -> None:
+    """Of records, in those of the record that each was yielded of; of lines there are none."""
+
+    @lr.script(logs=log, reduce="count", format="common")
+    def statuses(records: Iterable[dict[str, object]]) -> Iterator[tuple[object, None]]:
+        for record in records:
+            yield record["status"], None
+
+    @lr.script(logs=log, reduce="count")
+    def sizes(lines: Iterable[str]) -> Iterator[int]:
+        for line in lines:
+            yield len(line)
+
+    answer = lr.ask(statuses, window="1m", lateness="5s")
+    assert answer.columns == ("window", "key", "count")
+    assert answer.rows == lr.ask(lr.logs("common", log).count().by("status"), window="1m").rows
+    with pytest.raises(lr.UsageError, match="window=: a window goes by"):
+        lr.ask(sizes, window="1m")
+    with pytest.raises(lr.UsageError, match="add window='1m'"):
+        lr.ask(statuses, lateness=1)
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [

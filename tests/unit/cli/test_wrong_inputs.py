@@ -71,7 +71,7 @@ WRONG = [
     Wrong("run ./q.py --set flor=1", "--set flor: ./q.py", "no parameter 'flor'", "did you mean 'floor'?"),
     Wrong("run ./q.py --set floor=abc", "--set floor: 'abc'", "not a whole number", "as its default 500 is"),
     Wrong("run ./q.py --set floor", "--set", "takes NAME=VALUE", "as in --set floor=400"),
-    Wrong("run ./q.py --window 1m", "--window", "which a script does not tell", "ask in one line, as in logreduce run"),
+    Wrong("run ./q.py --window 1m", "--window", "here `map` takes lines", "ask in one line, as in logreduce run"),
     Wrong("run ./q.py --coordinator nowhere", "'nowhere'", "no coordinator's address", "it is ipc:///path"),
     Wrong("attach nothere", "there is no named query 'nothere'", "no named query", "`logreduce ps` lists"),
     # hosts

@@ -274,3 +274,32 @@ def test_the_last_record_is_not_held_for_ever(tmp_path: Path) -> None:
         file.flush()
         if time.monotonic() - begun < RECORD_S:
             exact_throughout(job, log, 1)
+
+
+@pytest.mark.linux
+def test_late_records_of_a_generation_that_was_left(tmp_path: Path) -> None:
+    """Records that are written to it in pieces, while its successor is read, each count once, whole."""
+    log = tmp_path / "app.log"
+    log.write_text(record(1))
+    job = Job(log, {str(log): b""}, Scope())
+    with closing(job.follow), log.open("a") as file:
+        log.rename(tmp_path / "app.log.1")
+        log.write_text(record(2))
+        exact_throughout(job, log, 2)
+        begun = time.monotonic()
+        first, *rest = record(3).splitlines(keepends=True)
+        for piece in ([first], [*rest, record(4)]):
+            late = job.follow._followed[str(log)].late
+            assert late is not None
+            read_to = late.read_to
+            file.writelines(piece)
+            file.flush()
+            while late.read_to == read_to:
+                job.step(lambda: None)
+                assert time.monotonic() < begun + DEADLINE_S
+        in_time = time.monotonic() - begun < RECORD_S
+        while job.counted < 4:
+            job.step(lambda: None)
+            assert time.monotonic() < begun + DEADLINE_S
+        assert job.records.parse_errors == 0 or not in_time
+        assert left(log, job.place()) == 0
