@@ -38,6 +38,8 @@ _ELSEWHERE: Final = {
     "bin": "timeslice",
     "delete": "fields, which names those that stay",
 }
+#: What a sign of comparison begins with.
+_COMPARING: Final = frozenset("=!<>~")
 #: Most stages that a line may have.
 MOST_STAGES: Final = 50
 #: How like a name of ours a word has to be, to be taken for a slip of the pen and not for a text to look for.
@@ -139,7 +141,9 @@ def _slip(reader: Reader, found: re.Match[str]) -> None:
             found.end(),
         )
     near = difflib.get_close_matches(name, [*STAGES, *names()], n=1, cutoff=_NEAR)
-    if near:
+    at = lexer.skipped(reader.text, found.end())
+    # `status >= 500` is no slip for `stats`, but a condition without its `where`, and words say so.
+    if near and reader.text[at : at + 1] not in _COMPARING:
         raise Mistake(
             f"there is no stage {found[0]!r}; did you mean {near[0]!r}? (in quotes it is a text to look for)",
             found.start(),
@@ -291,6 +295,9 @@ def _aggregates(reader: Reader, start: int) -> Stage:
     if not (found.kind == "end" or found.says("|", "by")):
         name = columns[-1].node.value
         hint = f"; what it folds stands in parentheses: {name}({found.text})" if found.kind == "name" else ""
+        if str(name).lower() == "top":
+            number = found.text
+            hint = f"; the most frequent values are top({number}, FIELD), the largest rows are sort | limit {number}"
         raise Mistake(
             f"after an aggregate comes a comma, `by`, `as` or |, and {shown(found)} stands here{hint}",
             found.start,

@@ -43,6 +43,8 @@ WRONG = [
     Wrong("nginx f | count by path sort -count", "sort", ("a | is missing before 'sort'",)),
     Wrong("nginx f | where status = 5 count", "count", ("'count' is not expected here", "stages by |")),
     Wrong("nginx f | status=500", "status=500", ("looks like a condition", "begin the stage with `where`")),
+    Wrong("nginx f | status >= 500", ">=", ("looks like a condition", "begin the stage with `where`")),
+    Wrong("nginx f | count by path | top 3", "3", ("top(3, FIELD)", "the largest rows are sort | limit 3")),
     Wrong("nginx f | 'a' or", "", ("a word or a phrase in quotes is missing",)),
     Wrong("nginx f | (a or b", "(", ("a parenthesis is not closed",)),
     Wrong('nginx f | ""', '""', ("an empty text is in every line",)),
