@@ -79,7 +79,7 @@ def summary(query: Query) -> dict[str, str]:
         "reduce": _reduce(query),
         "replayable": f"{'yes' if query.replayable else 'no'}: {query.replayable_reason}",
         "on a break": breaks.told(query),
-        "needs": ", ".join(query.needs) or "nothing but to read logs",
+        "needs": ", ".join(query.needs) or "nothing is declared",
     }
 
 

@@ -50,7 +50,7 @@ def test_check_sums_a_good_file_up(file: Path, capsys: pytest.CaptureFixture[str
         "reduce      count (folded on the providers, and here)",
         "replayable  yes: each line's values depend on that line alone",
         "on a break  a job goes on where it was, and the answer stays exact",
-        "needs       nothing but to read logs",
+        "needs       nothing is declared",
         "",
     ]
 
