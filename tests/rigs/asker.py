@@ -1,13 +1,15 @@
 """A client as a process of its own that asks when it is told to: orders on stdin, what it sees on stdout, in JSON.
 
 ``python -m tests.rigs.asker ADDRESS INVENTORY``; the inventory file holds ``entries`` and ``reach`` as a submit has
-them. An order is ``{"name", "file"}``; at most `OVERLAP` queries run at a time. There come ``{"name", "states"}`` when
-the states have changed, then ``{"name", "final": {...}}``, and ``{"notice"}`` of what the session says.
+them. An order is ``{"name", "file", "beside"}``; at most `OVERLAP` queries run at a time, and those beside them. There
+come ``{"name", "states"}`` when the states have changed, then ``{"name", "final": {...}}``, and ``{"notice"}`` of what
+the session says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -33,7 +35,7 @@ async def _ask(session: Session, turns: asyncio.Semaphore, order: dict[str, Any]
     options = Options(every_s=1.0, wait_s=WAIT_S, filter_s=WAIT_S)
     name = order["name"]
     states: dict[str, int] = {}
-    async with turns:
+    async with contextlib.nullcontext() if order["beside"] else turns:
         run = session.ask(question, asked["entries"], asked["reach"], options)
         async for snapshot in run.snapshots():
             coverage = snapshot.coverage
