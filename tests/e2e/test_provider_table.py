@@ -59,7 +59,8 @@ def test_a_table_is_kept_from_call_to_call(tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert done.rows == [{"key": "old", "sum": 2}]
     assert set(done.states) == {"app1", "app2"}
-    assert json.loads(call("explain", "--offline", query, "-w", "app*", "-o", "json").out)["targets"] == ["app1", "app2"]
+    explained = call("explain", "--offline", query, "-w", "app*", "-o", "json")
+    assert json.loads(explained.out)["targets"] == ["app1", "app2"]
 
 
 def test_import_says_what_changed(tmp_path: Path) -> None:
