@@ -353,6 +353,8 @@ class Runner(asyncio.SubprocessProtocol):
             if not self._detached:  # an interpreter that does not start says why to a channel that is not ready yet
                 self._early.append((fd, data))
                 self.pause(True)
+        elif self._channel.is_closing():
+            pass  # it is gone, and this session is about to be told
         elif fd == 1:
             self._release()
             self._channel.write(data)

@@ -414,6 +414,20 @@ async def test_lost_connection_ends_the_runner(tmp_path: Path) -> None:
         assert not any(map(alive, pids(tmp_path)))
 
 
+async def test_what_comes_for_a_client_that_leaves_is_dropped(tmp_path: Path) -> None:
+    """A runner that writes on while its channel closes is no error that the event loop would print."""
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context["message"]))
+    async with resident(tmp_path, stand_in(tmp_path, "exec cat /dev/zero")) as server:
+        for cut_off in (False, True) * 3:
+            async with connect(server) as client:
+                reader = await session(client)
+                await reader.until(reader.received.__len__)
+                (client.abort if cut_off else reader.channel.close)()
+                await eventually(lambda: server.sessions == 0)
+    assert said == []
+
+
 async def test_close_leaves_no_process(tmp_path: Path) -> None:
     """Closing a resident ends its sessions' processes, also one that ignores the end of its stdin."""
     script = 'trap "" TERM HUP; echo hello; while :; do sleep 0.2; done'
