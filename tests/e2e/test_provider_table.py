@@ -47,6 +47,7 @@ def _host(tmp_path: Path, name: str) -> Path:
 
 def test_a_table_is_kept_from_call_to_call(tmp_path: Path) -> None:
     """What is added is listed; the file is the user's own; what is removed is gone, and -a asks what is left."""
+    assert call("providers", "ls").out == "no providers\n"
     for name in ("app1", "app2", "app3"):
         _host(tmp_path, name)
     assert call("providers", "ls", "app*", "-x", "app3", "-o", "json").out.count('"name"') == 2

@@ -26,7 +26,10 @@ def rows(told: Mapping[str, Any], output: str | None) -> None:
     folded: dict[str, list[str]] = defaultdict(list)
     for row in told["rows"]:
         folded[_fields(row["provider"]) + _checked(row["facts"])].append(row["provider"]["name"])
-    _print(folded)
+    if folded:
+        _print(folded)
+    else:
+        print("no providers")
 
 
 def facts(told: Mapping[str, Mapping[str, Any]], output: str | None) -> int:
