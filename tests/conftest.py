@@ -46,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     own = tempfile.mkdtemp(prefix="lr-")
     config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
     config.stash[PLACES] = Path(own)
+    if hasattr(config, "workerinput"):
+        # One of several processes: with its name in it, the path of a test's directory is too long for a socket.
+        config.option.basetemp = os.path.join(own, "t")
     os.environ.update(_places(Path(own, "shared")))
     os.environ.pop("LOGREDUCE_COORDINATOR", None)
     if config.getoption("--hide-linux"):

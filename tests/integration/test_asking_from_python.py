@@ -94,16 +94,18 @@ async def test_an_answer_grows_and_can_be_stopped(log: str) -> None:
         answers = session.run(lr.logs("common", log).count(), follow=True, every="50ms")
         counts: list[int] = []
         final = []
+        written = 0
         async for snapshot in answers:
             final.append(snapshot.final)
             if snapshot.coverage.states == {"running": 1} and not counts:
                 with open(log, "a") as file:
                     file.write(f"{LINES[0]}\n")
+                written += 1
             counts += [row[0] for row in snapshot.rows if row[0]]
             if counts and not snapshot.final:
                 answers.stop()
         assert final[-1] and not any(final[:-1])
-        assert counts[-1] == 1
+        assert 1 <= counts[-1] <= written  # it may have run for a moment before it followed
         with pytest.raises(lr.LogReduceError, match="ask again"):
             aiter(answers)
 
