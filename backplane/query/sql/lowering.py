@@ -125,10 +125,15 @@ class _Lowering:
         return OneLine(self._text, plan, about, keys, values, tuple(self._steps), most, self._notices(plan, about))
 
     def _notices(self, plan: dict[str, Any], about: Expression | None) -> tuple[str, ...]:
+        told = []
         if hosts.HOST in self._types and (about is not None or hosts.speaks(plan)):
             name = self._source.name
-            return (f'host is the provider\'s name; the field of that name in the format {name} is "host", in quotes',)
-        return ()
+            told.append(
+                f'host is the provider\'s name; the field of that name in the format {name} is "host", in quotes'
+            )
+        if self._window is not None and any(step[0] == "limit" for step in self._steps):
+            told.append("ORDER BY and LIMIT are of each window; of all rows they are with GROUP BY time_bucket(...)")
+        return tuple(told)
 
     def _wrong(self, reason: str, part: exp.Expr) -> Mistake:
         return Mistake(reason, *place(part, self._text))

@@ -93,3 +93,12 @@ def test_other_questions_import_no_reader_of_sql() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_limit_of_each_window_is_said() -> None:
+    """SQL means all rows, so whoever cuts off windows is told; whoever orders or cuts off anything else is not."""
+    windows = "SELECT tumble(time, '1 minute'), count(*) AS n FROM nginx GROUP BY 1 ORDER BY n"
+    (told,) = sql(f"{windows} LIMIT 2").notices
+    assert "of each window" in told and "time_bucket" in told
+    assert sql(windows).notices == ()
+    assert sql("SELECT path, count(*) AS n FROM nginx GROUP BY path ORDER BY n LIMIT 2").notices == ()
