@@ -95,7 +95,10 @@ def _hosts(groups: Mapping[str, Any], group: str, seen: set[str]) -> set[str]:
         return set()
     seen.add(group)
     body = groups.get(group, {})
-    return set(body.get("hosts", ())).union(*(_hosts(groups, child, seen) for child in body.get("children", ())))
+    hosts = body.get("hosts", [])
+    if type(hosts) is not list or not all(type(host) is str for host in hosts):
+        raise TypeError(f"the hosts of {group} are no list of names")
+    return set(hosts).union(*(_hosts(groups, child, seen) for child in body.get("children", ())))
 
 
 def _provider(where: str, host: str, its: Mapping[str, Any], tell: Callable[[str], None]) -> Provider | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backplane.wire.errors import UsageError
@@ -120,6 +120,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@example({"targets": {"targets": None, "hosts": [None]}})
 def test_no_shape_brings_down_a_reader(value: Any) -> None:
     """JSON of any shape is providers or a sentence."""
     check_outcomes(json.dumps(value).encode())
