@@ -10,6 +10,8 @@ CODE := backplane coordinator provider tests requirements
 ARGS ?=
 #: More options for pytest.
 AGAIN ?=
+#: What the properties' examples are drawn from. `make test SEED=random` tries others.
+SEED ?= 1
 #: Tests at a time: on real processes they wait more than they compute, also on two cores.
 BESIDE ?= 3
 
@@ -76,10 +78,10 @@ payload: setup
 	@$(PYTHON) -m provider.ship
 
 pytest: setup
-	@$(PYTHON) -m pytest -q -rs -n $(BESIDE) --dist worksteal --durations=25 --continue-on-collection-errors $(AGAIN)
+	@$(PYTHON) -m pytest -q -rs -n $(BESIDE) --dist worksteal --durations=25 --hypothesis-seed=$(SEED) --continue-on-collection-errors $(AGAIN)
 
 reference: setup ## write what is made of the parsers: docs/reference/cli.md, the manual page, completion's words
 	@$(PYTHON) -m tests.docs.cli_reference
 
 portable: setup
-	@nice $(PYTHON) -m pytest -q -o cache_dir=.pytest_cache/portable --hide-linux --continue-on-collection-errors $(AGAIN) tests/unit tests/property tests/integration
+	@nice $(PYTHON) -m pytest -q -o cache_dir=.pytest_cache/portable --hide-linux --hypothesis-seed=$(SEED) --continue-on-collection-errors $(AGAIN) tests/unit tests/property tests/integration
