@@ -136,11 +136,11 @@ def before_of(older: List[Generation]) -> Before:
     return NONE_BEFORE
 
 
-def before_log(log: Log, path: str) -> Before:
-    """What a log that is opened now knows of its predecessor."""
+def before_log(log: Log, path: str, gone: Before = NONE_BEFORE) -> Before:
+    """What a log that is opened now knows of its predecessor; ``gone`` if it has no name any more."""
     among = generations(path)
     idents = [one.ident for one in among]
-    return before_of(among[: idents.index(log.ident)]) if log.ident in idents else NONE_BEFORE
+    return before_of(among[: idents.index(log.ident)]) if log.ident in idents else gone
 
 
 def steady(path: str, among: List[Generation]) -> bool:
@@ -268,7 +268,8 @@ def restart(log: Log, path: str) -> None:
     """A log was truncated, and nothing holds the place where we were: go on at its beginning."""
     log.restart()
     log.touched = True
-    known = before_log(log, path)
+    # Without a name it stands where it stood: else any empty generation could be the one that it is now.
+    known = before_log(log, path, log.before)
     if known[:2] != log.before[:2]:
         # What stands before it now is a copy of it, of which we had read more than all.
         log.before = known

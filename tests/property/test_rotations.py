@@ -412,6 +412,12 @@ def test_a_log_that_waits_is_found_in_its_copy_under_another_name(tmp_path: Path
         play(tmp_path / "logs", [("write", 3), ("cut", 0), *ops], dated=dated, header=False, block=1 << 17).check()
 
 
+def test_a_log_without_a_name_that_was_truncated_is_none_of_the_empty_ones(tmp_path: Path) -> None:
+    """Each rotation compresses at once, so that all are gone; the oldest is empty too, and what follows it was read."""
+    ops = [("rotate_gzip", 0), ("write", 1), ("rotate_gzip", 0), ("truncate", 0), ("rotate_gzip", 0)]
+    play(tmp_path / "logs", ops, dated=False, header=False, block=7).check()
+
+
 @settings(max_examples=50)
 @given(lines=st.integers(1, 900), looks=st.integers(0, 4), after=st.integers(1, 9))
 def test_what_a_truncation_took_is_what_is_reported(
