@@ -15,21 +15,13 @@ that its source moved: where the source was before is told, since that much is s
 
 import re
 from time import monotonic
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from provider.runner.cuts import Moves
 from provider.runner.faults import Failure
-from provider.runner.lines import RECORD_BYTES, RECORD_S, Block, Source
+from provider.runner.lines import RECORD_S, Block, Held, Source, whole
 
 _NEVER = float("inf")
-
-
-class _Held(NamedTuple):
-    """A record that may go on, the block that it is of, and when it was read."""
-
-    data: bytes
-    block: Block
-    at: float
 
 
 class Holding:
@@ -44,7 +36,7 @@ class Holding:
         self._source = source
         self._begins = re.compile(b"(?m:^)(?:" + start.pattern + b")")
         #: The last record of each file; by the file's name and who is told that it was taken.
-        self._held: Dict[Tuple[str, Any], _Held] = {}
+        self._held: Dict[Tuple[str, Any], Held] = {}
         #: Records of files that were given up, to be handed out next; and how many bytes those are, by source.
         self._left: List[Block] = []
         self._owed: Dict[str, int] = {}
@@ -102,13 +94,9 @@ class Holding:
             yield self._block(held.data, held.block, block.taken)
         elif held is not None:
             data = held.data + data
-        at = len(data)
-        if not block.last and at < RECORD_BYTES:
-            at = 0
-            for found in self._begins.finditer(data):
-                at = found.start()
+        at = whole(data, block, self._begins)
         if data[at:]:
-            self._held[key] = _Held(data[at:], block, monotonic())
+            self._held[key] = Held(data[at:], block, monotonic())
         if at or block.skipped:
             yield self._block(data[:at], block, block.taken, block.skipped)
 

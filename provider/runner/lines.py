@@ -17,7 +17,7 @@ is kept in ``failed``, and whoever runs the map looks there.
 
 from _thread import get_ident
 from itertools import chain
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Pattern
 
 from provider.runner.cuts import Cuts, Moves
 from provider.runner.host import Provider
@@ -69,6 +69,24 @@ class Block:
             used = len(self.items) - len(items)
             data = self.data.split(b"\n", used)[used]
         return Block(self.path, items, data, self.taken)
+
+
+class Held(NamedTuple):
+    """A record of several lines that may go on, the block that it is of, and when it was read."""
+
+    data: bytes
+    block: Block
+    at: float
+
+
+def whole(data: bytes, block: Block, begins: "Pattern[bytes]") -> int:
+    """How much of a block's data are records that are over: each ends where the next one begins."""
+    if block.last or len(data) >= RECORD_BYTES:
+        return len(data)
+    at = 0
+    for found in begins.finditer(data):
+        at = found.start()
+    return at
 
 
 class Source:

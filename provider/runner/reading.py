@@ -14,12 +14,12 @@ by a command, the journal) has a reader for each job.
 """
 
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from provider.runner import faults
 from provider.runner.faults import Failure, Fault
 from provider.runner.fed import Fed
-from provider.runner.lines import RECORD_BYTES, RECORD_S, Block, Source
+from provider.runner.lines import RECORD_S, Block, Held, Source, whole
 from provider.runner.positions import parse
 from provider.runner.scanfold import Fold
 from provider.runner.scanjob import SPECIAL, ScanJob, now
@@ -97,7 +97,7 @@ class Reader:
         self._headed: "Set[str]" = set()
         self._start = re.compile(b"(?m:^)(?:" + _start_of(job) + b")") if _start_of(job) else None
         #: The last record of each file, which may go on; by the file's name and who is told that it was taken.
-        self._held: "Dict[Tuple[str, Any], _Held]" = {}
+        self._held: "Dict[Tuple[str, Any], Held]" = {}
         #: Folds that have failed in this step, and why.
         self._failing: "List[Tuple[Fold, Exception]]" = []
         #: A block that was read up to the place of a reader ahead.
@@ -193,13 +193,9 @@ class Reader:
                 self._take(held.data, 0, held.block)
             else:
                 data = held.data + data
-        at = len(data)
-        if not block.last and at < RECORD_BYTES:
-            at = 0
-            for found in self._start.finditer(data):
-                at = found.start()
+        at = whole(data, block, self._start)
         if data[at:]:
-            self._held[block.path, block.taken] = _Held(data[at:], block, now())
+            self._held[block.path, block.taken] = Held(data[at:], block, now())
         self._take(data[:at], block.skipped, block)
 
     def _beheaded(self, block: Block, failed: "Callable[[ScanJob, Exception], None]") -> Block:
@@ -334,14 +330,6 @@ class Reader:
         close = getattr(self.source, "close", None)
         if close is not None:
             close()
-
-
-class _Held(NamedTuple):
-    """A record that may go on, the block that it is of, and when it was read."""
-
-    data: bytes
-    block: Block
-    at: float
 
 
 def _start_of(job: ScanJob) -> bytes:
