@@ -98,6 +98,15 @@ class Plan:
     #: How many providers are asked before the others; None: all are asked at once.
     canaries: int | None = None
 
+    def of(self, selection: targets.Selection) -> targets.Selection:
+        """Those of the selected that the question asks, after saying what is to be known of them before."""
+        if self.hosts is not None:
+            selection = pruning.pruned(selection, self.hosts)
+        for notice in (selection.notice, self.found.notice):
+            if notice:
+                self.show.say(notice)
+        return selection
+
 
 def plan(args: argparse.Namespace, question: Question) -> Plan:
     """The plan that the options ask for."""
@@ -180,11 +189,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
 
 def execute(question: Question, selection: targets.Selection, plan: Plan) -> int:
     """Ask a question of the selected providers, show the answer, and return the exit status."""
-    if plan.hosts is not None:
-        selection = pruning.pruned(selection, plan.hosts)
-    for notice in (selection.notice, plan.found.notice):
-        if notice:
-            plan.show.say(notice)
+    selection = plan.of(selection)
     with naming.own_prints():
         return asyncio.run(_asked(question, selection, plan))
 

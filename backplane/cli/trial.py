@@ -55,11 +55,7 @@ def run(args: argparse.Namespace, question: QueryQuestion | PlanQuestion, select
 
     if question.feed:
         raise UsageError("--dry-run would read some of standard input, which nobody could read again")
-    if plan.hosts is not None:
-        selection = pruning.pruned(selection, plan.hosts)
-    for notice in (selection.notice, plan.found.notice):
-        if notice:
-            plan.show.say(notice)
+    selection = plan.of(selection)
     with naming.own_prints():
         found = asyncio.run(_tried(question, selection, plan))
     if args.output in ("json", "jsonl"):

@@ -17,7 +17,7 @@ from provider.runner.host import Provider
 from provider.runner.lines import Block, Handout, Lines, Source
 from provider.runner.records import Records, parser
 from provider.runner.text import splitter
-from provider.runner.writer import Writer
+from tests.rigs.quiet import Quiet
 
 ACCESS = b'1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "x"'
 #: Lines of a format, the last of each is none.
@@ -28,16 +28,6 @@ LINES = {
     "tsv": [b"1\t/a", b"2\t/b", b"3"],
     "raw": [b"one", b"", b"\xff"],
 }
-
-
-class Quiet(Writer):
-    """A writer that nobody hears."""
-
-    def __init__(self) -> None:
-        """It has no descriptor."""
-
-    def send(self, kind: int, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Nothing."""
 
 
 class Given(Source):

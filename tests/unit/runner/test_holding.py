@@ -23,7 +23,7 @@ from provider.runner.lines import RECORD_S, Block, Handout, Lines, Source
 from provider.runner.records import Records
 from provider.runner.sources import Scope, find
 from provider.runner.text import splitter
-from provider.runner.writer import Writer
+from tests.rigs.quiet import Quiet
 
 DEADLINE_S = 30.0
 FORMAT = format_data("log4j")
@@ -67,16 +67,6 @@ def whole(log: bytes) -> list[bytes]:
 def parsed(log: bytes) -> list[str]:
     """Those that parse, as a map sees them."""
     return [each.decode() for each in whole(log) if each.startswith(HEAD)]
-
-
-class Quiet(Writer):
-    """A writer that nobody hears."""
-
-    def __init__(self) -> None:
-        """It has no descriptor."""
-
-    def send(self, kind: int, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Nothing."""
 
 
 LINE = st.sampled_from([HEAD + b"one", HEAD + b"two", b"\tat a.b.c", b"", b"java.io.IOException: no"])

@@ -21,21 +21,11 @@ from provider.runner.records import Records
 from provider.runner.stamped import Stamped, WindowedCombiner
 from provider.runner.text import splitter
 from provider.runner.windows import Window, Windows
-from provider.runner.writer import Writer
+from tests.rigs.quiet import Quiet
 
 NOW = 1_795_165_200.0
 NINE = 1_431_853_200.0
 Map = Callable[[Iterator[Any]], Iterator[Any]]
-
-
-class Quiet(Writer):
-    """A writer that nobody hears."""
-
-    def __init__(self) -> None:
-        """It has no descriptor."""
-
-    def send(self, kind: int, header: dict[str, Any], payload: bytes = b"") -> None:
-        """Nothing."""
 
 
 class Given(Source):
