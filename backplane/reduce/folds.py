@@ -6,6 +6,7 @@ counts, once. Touched by one thread only.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ STREAM_BYTES = 10_000_000
 _MISSING = object()
 
 
-class _Raw(Plain):
+class _Raw(Plain, ABC):
     """Folds that only home can do."""
 
     full = False
@@ -50,11 +51,11 @@ class _Raw(Plain):
             raise RemoteProtocolError(f"saved {saved.content} where raw values were folded")
         self.values(saved.provider, content.keys, content.values)
 
-    def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None: ...
 
-    def _restored(self, saved: Saved) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _restored(self, saved: Saved) -> None: ...
 
     def inexact(self) -> list[str]:
         return []

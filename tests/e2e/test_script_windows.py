@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.rigs.program import call, snapshots, started
+from tests.rigs.program import call
 
 TRACES = '''"""Records and lines by level."""
 
@@ -57,14 +55,6 @@ def _line(second: int, status: int = 200) -> str:
     return f'h - - [17/May/2015:{at} +0000] "GET / HTTP/1.1" {status} {second % 10}\n'
 
 
-def _counts(snapshot: dict[str, Any]) -> dict[int, int]:
-    return {row["key"]: row["count"] for row in snapshot["rows"]}
-
-
-def _window(minute: int) -> list[str]:
-    return [f"2015-05-17T10:{each:02}:00Z" for each in (minute, minute + 1)]
-
-
 def test_traces_by_the_minute_are_what_awk_counts(tmp_path: Path) -> None:
     """Each line belongs to the record above it, in the window of that one's time; without windows it is their sum."""
     log = tmp_path / "app.log"
@@ -97,31 +87,3 @@ def test_windows_are_those_of_one_line(tmp_path: Path, words: list[str]) -> None
     assert asked.status == line.status == 0, asked.err + line.err
     assert len(asked.rows) > 20
     assert [list(row.values()) for row in asked.rows] == [list(row.values()) for row in line.rows]
-
-
-def test_windows_of_a_map_close_as_a_log_grows(tmp_path: Path) -> None:
-    """Each once, when the log is past it or idle; what is late repeats its window with another revision."""
-    log = tmp_path / "access.log"
-    log.write_text(_line(0) + _line(65, 404) + _line(31) + _line(131))
-    (tmp_path / "q.py").write_text(ACCESS)
-    words = ["--window", "1m", "--lateness", "2s", "-f", "--since", "2015-01-01", "-o", "jsonl", "--every", "100ms"]
-    with started("run", "./q.py", *words, cwd=tmp_path) as process:
-        arriving = snapshots(process)
-        told = [next(arriving) for _ in range(3)]  # the last when the log has been idle for the lateness
-        assert [(each["window"], each["revision"], _counts(each)) for each in told] == [
-            (_window(0), 0, {200: 2}),
-            (_window(1), 0, {404: 1}),
-            (_window(2), 0, {200: 1}),
-        ]
-        with log.open("a") as file:
-            file.write(_line(40, 500) + _line(9).replace("2015", "2999"))
-        late = next(arriving)
-        assert (late["window"], late["revision"], _counts(late)) == (_window(0), 1, {200: 2, 500: 1})
-        process.send_signal(signal.SIGINT)
-        last = list(arriving)[-1]
-        assert process.wait(20) == 0
-    assert (last["final"], last["complete"], last["window"]) == (True, True, None)
-    assert [(row["window"], row["key"], row["count"]) for row in last["rows"]] == [
-        (_window(0), 200, 2), (_window(0), 500, 1), (_window(1), 404, 1), (_window(2), 200, 1)
-    ]  # fmt: skip
-    assert last["coverage"]["providers"]["local"]["dropped"] == {"future": 1}

@@ -14,6 +14,7 @@ from tests.rigs.named import kill, none_left
 from tests.rigs.program import call, snapshots, started
 
 MAP = "def map(records):\n    for record in records:\n        yield 1\n"
+BY_STATUS = MAP.replace("yield 1", 'yield record["status"], 1')
 COUNT = 'reduce = "count"\n'
 
 
@@ -33,19 +34,23 @@ def _window(minute: int, size: int = 1) -> list[str]:
     return [f"2015-05-17T{10 + each // 60:02}:{each % 60:02}:00Z" for each in (minute, minute + size)]
 
 
-def _counts(snapshot: dict[str, Any]) -> dict[int, int]:
-    return {row["status"]: row["count"] for row in snapshot["rows"]}
+def _counts(snapshot: dict[str, Any], column: str = "status") -> dict[int, int]:
+    return {row[column]: row["count"] for row in snapshot["rows"]}
 
 
-def test_windows_close_as_a_log_grows(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("query", "column"), [("common access.log | count by status", "status"), ("./q.py", "key")], ids=["line", "file"]
+)
+def test_windows_close_as_a_log_grows(tmp_path: Path, query: str, column: str) -> None:
     """Each once, when the log is past it or idle; what is late repeats its window; what cannot be true is counted."""
     log = tmp_path / "access.log"
     log.write_text(_line(0) + _line(65, 404) + _line(31) + _line(131))
     words = ["--window", "1m", "--lateness", "2s", "-f", "--since", "2015-01-01", "-o", "jsonl", "--every", "100ms"]
-    with started("run", f"common {log} | count by status", *words) as process:
+    (tmp_path / "q.py").write_text('logs = "access.log"\nformat = "common"\n' + BY_STATUS + COUNT)
+    with started("run", query, *words, cwd=tmp_path) as process:
         arriving = snapshots(process)
         told = [next(arriving) for _ in range(3)]  # the last when the log has been idle for the lateness
-        assert [(each["window"], each["revision"], _counts(each)) for each in told] == [
+        assert [(each["window"], each["revision"], _counts(each, column)) for each in told] == [
             (_window(0), 0, {200: 2}),
             (_window(1), 0, {404: 1}),
             (_window(2), 0, {200: 1}),
@@ -54,12 +59,12 @@ def test_windows_close_as_a_log_grows(tmp_path: Path) -> None:
         with log.open("a") as file:
             file.write(_line(40, 500) + _line(9, year=2999))
         late = next(arriving)
-        assert (late["window"], late["revision"], _counts(late)) == (_window(0), 1, {200: 2, 500: 1})
+        assert (late["window"], late["revision"], _counts(late, column)) == (_window(0), 1, {200: 2, 500: 1})
         process.send_signal(signal.SIGINT)
         last = list(arriving)[-1]
         assert process.wait(20) == 0
     assert (last["final"], last["complete"], last["window"]) == (True, True, None)
-    assert [(row["window"], row["status"], row["count"]) for row in last["rows"]] == [
+    assert [(row["window"], row[column], row["count"]) for row in last["rows"]] == [
         (_window(0), 200, 2), (_window(0), 500, 1), (_window(1), 404, 1), (_window(2), 200, 1)
     ]  # fmt: skip
     assert last["coverage"]["providers"]["local"]["dropped"] == {"future": 1}
