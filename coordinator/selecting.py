@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from backplane.wire.errors import UsageError
 from coordinator.inventory import Wanted, choose, unite
+from coordinator.inventory.choosing import meant
 from coordinator.table import Provider
 
 #: What the table is called in sentences.
@@ -79,7 +80,8 @@ class Selection:
         unknown = sorted(set(strangers) & set(chosen))
         if unknown and not adhoc:
             shown = ", ".join(unknown[:5]) + (" and more" if len(unknown) > 5 else "")
-            raise UsageError(f"{shown}: not in the provider table, and this coordinator asks nobody else")
+            near = meant(unknown, self._known(table, lambda _: None))
+            raise UsageError(f"{shown}: not in the provider table, and this coordinator asks nobody else{near}")
         self.strangers = frozenset(unknown)
         return self._reached(chosen)
 

@@ -90,7 +90,7 @@ def choose(
     unknown = strangers if strangers is not None else []
     picked = _picked(known, wanted, strict, unknown)
     if known and unknown:
-        tell(f"in no inventory, so taken as ssh destinations: {_few(unknown)}")
+        tell(f"in no inventory, so taken as ssh destinations: {_few(unknown)}{meant(unknown, known)}")
     if strict:
         labels.check_keys(conditions, known.values())
     for text in wanted.without:
@@ -102,6 +102,25 @@ def choose(
         why = labels.missed(conditions, picked.values()) or "see -w, -x, -l, -g and the inventory"
         raise UsageError(f"these options select no provider: {why}")
     return chosen
+
+
+def meant(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """The end of a sentence that suggests what was meant by the first of these names, or nothing.
+
+    One that differs in a number alone is no slip of the pen, but another host.
+
+    >>> meant(["wev1"], ["web1", "web2"]), meant(["web3"], ["web1", "web2"]), meant(["web1"], ["web01", "web02"])
+    ('; did you mean web1?', '', '; did you mean web01?')
+    """
+    import difflib
+
+    names = list(known)
+    for name in list(unknown)[:_FEW]:
+        letters, numbers = _taken_apart(name)
+        likely = [each for each in names if _taken_apart(each)[0] != letters or _taken_apart(each)[1] == numbers]
+        if near := difflib.get_close_matches(name, likely, n=1, cutoff=0.7):
+            return f"; did you mean {near[0]}?"
+    return ""
 
 
 def groups_of(provider: Provider) -> set[str]:
@@ -176,6 +195,11 @@ def _differ(first: Provider, later: Provider) -> bool:
         getattr(later, field) != getattr(blank, field) and getattr(later, field) != getattr(first, field)
         for field in said
     )
+
+
+def _taken_apart(name: str) -> tuple[str, list[int]]:
+    """Its letters, and its numbers, of which 1 and 01 are the same."""
+    return re.sub(r"\d+", "#", name), [int(number) for number in re.findall(r"\d+", name)]
 
 
 def _few(names: list[str]) -> str:
