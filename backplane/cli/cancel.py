@@ -39,9 +39,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             place = finding.running(args)
         except NoCoordinator as exc:
-            if not named:
-                what = f"named query {args.query!r}" if args.query else "named query"
-                raise NoCoordinator(f"there is no {what}, and {exc}") from exc
+            if args.query and not named:
+                raise NoCoordinator(f"there is no named query {args.query!r}, and {exc}") from exc
         else:
             said = {"query": args.query or "", "mode": mode}
             lines += [f"{query} is being ended" for query in asyncio.run(asked(place, "cancel", said))]

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong, a line each, or a summary of what the file asks."""
+    naming.check(args, "check")
     if naming.is_one_line(args.query):
         return _line(args)
     with naming.own_prints():

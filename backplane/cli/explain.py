@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         QueryError: the query file is wrong.
         UsageError: the query, a parameter or a target is.
     """
+    naming.check(args, "explain")
     starting.check(args)
     selection = targets.selection(args)
     question = running.load_question(args, selection)

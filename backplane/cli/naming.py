@@ -18,6 +18,7 @@ __all__ = [
     "NOT_STDIN",
     "add_query",
     "add_settings",
+    "check",
     "is_one_line",
     "is_sql",
     "located",
@@ -26,6 +27,9 @@ __all__ = [
     "sources",
 ]
 
+#: What may stand where nothing is asked.
+_INSTEAD: Final = "write what, as in logreduce {verb} 'nginx access.log | count by status', or name a query file"
+_SELECT: Final = "write logreduce sql \"SELECT status, count(*) FROM 'nginx:access.log' GROUP BY status\""
 #: Of a source ``-`` that others are asked for.
 NOT_STDIN: Final = "- is this machine's standard input, and other machines cannot read it: leave the targets out"
 
@@ -45,6 +49,17 @@ def add_query(parser: argparse.ArgumentParser) -> None:
         "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: tick:5s"
     )
     add_settings(parser)
+
+
+def check(args: argparse.Namespace, verb: str) -> None:
+    """Something is asked.
+
+    Raises:
+        UsageError: the query is blank, which most often comes of a variable that is empty.
+    """
+    if not args.query.strip():
+        in_sql = getattr(args, "sql", False)
+        raise UsageError(f"nothing is asked: {_SELECT if in_sql else _INSTEAD.format(verb=verb)}")
 
 
 def settings(texts: Iterable[str]) -> dict[str, str]:

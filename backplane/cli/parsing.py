@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NoReturn
 
 from backplane.query.near import did_you_mean
@@ -24,7 +24,8 @@ class Parser(argparse.ArgumentParser):
         examples: command lines that stand below the help.
     """
 
-    def __init__(self, verb: str, examples: Iterable[str] = ()) -> None:
+    def __init__(self, verb: str, examples: Sequence[str] = ()) -> None:
+        self._examples = examples
         super().__init__(
             prog=f"logreduce {verb}",
             allow_abbrev=False,
@@ -55,6 +56,8 @@ class Parser(argparse.ArgumentParser):
             UsageError: always.
         """
         text = message.removeprefix("argument ").replace("the following arguments are required:", "missing:")
+        if text.startswith("missing:") and self._examples:
+            text += f", as in {self._examples[0]}"
         if choice := _CHOICE.search(text):
             text += did_you_mean(choice["given"], re.findall(r"[\w.-]+", choice["known"]))
         raise UsageError(f"{text} (see `{self.prog} --help`)")

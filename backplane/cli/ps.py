@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -33,35 +34,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it. Always 0."""
+    """Print it. Always 0: that nothing runs is an answer, said on stderr."""
     if args.story:
         query, provider = args.story
         told = asyncio.run(asked(finding.running(args), "story", {"query": query, "provider": provider}))
         lines = [_event(line) for line in told]
     else:
-        told = _queries(args)
+        told, nobody = _queries(args)
         lines = [*_named([each for each in told if "name" in each]), *_table([each for each in told if "id" in each])]
-    print(json.dumps(told, indent=2) if args.output == "json" else "\n".join(lines or ["no queries run"]))
+        if not told:
+            said = f"no queries run: there is no named one{nobody and f', and {nobody}'}"
+            print(f"logreduce: {harmless(said)}", file=sys.stderr)
+    if lines or args.output == "json":
+        print(json.dumps(told, indent=2) if args.output == "json" else "\n".join(lines))
     return 0
 
 
-def _queries(args: argparse.Namespace) -> list[dict[str, Any]]:
+def _queries(args: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
     """The coordinator's queries, each with its name if it has one, and the named ones that it does not know.
 
+    Returns:
+        them, and why no coordinator was asked, if none was.
+
     Raises:
-        NoCoordinator: there is none, and nothing is named either.
+        NoCoordinator: one that is named does not answer, and no query is named.
     """
     named = [_look(each) for each in known(os.environ)]
+    running: list[dict[str, Any]] = []
+    nobody = ""
     try:
-        running = asyncio.run(asked(finding.running(args), "queries", None))
+        place = finding.running(args)
     except NoCoordinator as exc:
-        if not named:
-            raise NoCoordinator(f"there is no named query, and {exc}") from exc
-        running = []
+        nobody = str(exc)
+    else:
+        try:
+            running = asyncio.run(asked(place, "queries", None))
+        except NoCoordinator:
+            if not named:
+                raise
     by_id = {each["id"]: each for each in running}
     for each in named:
         each.update(by_id.pop(each.pop("query_id"), {}))
-    return [*named, *by_id.values()]
+    return [*named, *by_id.values()], nobody
 
 
 def _look(where: Directory) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask, and return the exit status of the contract."""
+    naming.check(args, "run")
     starting.check(args)
     trial.check(args)
     if args.named is not None or args.detach:

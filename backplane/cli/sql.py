@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: it is no SQL that can be asked.
     """
+    naming.check(args, "sql")
     if not naming.is_one_line(args.query):
         # A word alone names a query elsewhere; here it is SQL that is wrong.
         from backplane.query.sql import sql

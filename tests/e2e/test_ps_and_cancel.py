@@ -52,17 +52,25 @@ def test_a_query_is_listed_told_and_ended(tmp_path: Path) -> None:
         assert last["final"] and last["rows"][0]["count"] == 1
         assert asking.stderr is not None
         assert "cancelled it" in asking.stderr.read()
-        assert call("ps").out == "no queries run\n"
+        assert (call("ps").out, call("ps").err) == ("", "logreduce: no queries run: there is no named one\n")
         assert call("cancel", "--all").out == "no query to end\n"
 
 
-@pytest.mark.parametrize("args", [["ps"], ["cancel", "--all"]])
-def test_without_a_coordinator_it_is_one_sentence(tmp_path: Path, args: list[str]) -> None:
-    """It says where it looked, and what starts one."""
-    done = call(*args)
-    assert done.status == 1
-    assert "there is no named query, and no coordinator runs at" in done.err
-    assert str(tmp_path / "run") in done.err
+@pytest.mark.parametrize(("form", "out"), [("table", ""), ("json", "[]\n")])
+def test_without_a_coordinator_nothing_runs(tmp_path: Path, form: str, out: str) -> None:
+    """That is an answer, and no failure; stderr says where it looked, and what starts one."""
+    done = call("ps", "-o", form)
+    assert (done.status, done.out) == (0, out)
+    assert done.err.startswith("logreduce: no queries run: there is no named one, and no coordinator runs at ")
+    assert str(tmp_path / "run") in done.err and done.err.count("\n") == 1
+    assert (call("cancel", "--all").status, call("cancel", "--all").out) == (0, "no query to end\n")
+
+
+def test_a_coordinator_that_is_named_has_to_answer(tmp_path: Path) -> None:
+    """Nobody knows what runs there, which is no answer."""
+    done = call("ps", "--coordinator", tmp_path / "gone.sock")
+    assert (done.status, done.out) == (1, "")
+    assert "gone.sock" in done.err
 
 
 def test_a_name_that_is_none_is_said_first() -> None:

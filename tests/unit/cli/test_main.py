@@ -66,6 +66,18 @@ def test_wrong_usage_is_one_sentence(argv: list[str], says: str, capsys: pytest.
     assert err.startswith("logreduce: ") and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", ["run", "explain", "check", "sql"])
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_a_blank_question_is_one_sentence_with_an_example(
+    verb: str, blank: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable that is empty makes one: there is nothing in it to be pointed at, and no near name."""
+    assert main([verb, blank]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("logreduce: nothing is asked: write ") and err.count("\n") == 1
+    assert f"logreduce {verb} " in err
+
+
 @pytest.mark.parametrize("missing", ["some.thing", "backplane.gone"])
 def test_a_package_that_is_missing(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -59,7 +59,7 @@ class Wrong(NamedTuple):
 WRONG = [
     # verbs and options
     Wrong("rnu ./q.py", "there is no verb 'rnu'", "no verb", "did you mean `logreduce run`?"),
-    Wrong("run", "missing: QUERY", "missing", "see `logreduce run --help`"),
+    Wrong("run", "missing: QUERY", "as in logreduce run ./errors.py", "see `logreduce run --help`"),
     Wrong("run ./q.py --folow", "there is no option --folow", "no option", "did you mean '--follow'"),
     Wrong("run ./q.py --every soon", "--every: 'soon'", "no duration", "write 500ms, 10s, 2m"),
     Wrong("run ./q.py -o jsn", "-o/--output: ", "invalid choice: 'jsn'", "did you mean 'json"),

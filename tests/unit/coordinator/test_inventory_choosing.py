@@ -122,7 +122,7 @@ def test_names_that_no_inventory_knows_are_told() -> None:
     [("wev1", "wev1; did you mean web1?"), ("web01", "web01; did you mean web1?"), ("web7", ": web7"), ("x", ": x")],
 )
 def test_a_name_that_no_inventory_knows_gets_a_near_one(name: str, ends: str) -> None:
-    """One that is a slip of the pen does; one that only has another number is another host, which is most often meant."""
+    """A slip of the pen does; another number alone is another host."""
     told: list[str] = []
     chosen(Wanted(names=(name,)), told)
     assert len(told) == 1 and told[0].endswith(ends)
