@@ -5,16 +5,18 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import shlex
 import sys
 import types
 import zlib
+from typing import Any
 
 import pytest
 
 import provider.runner
 from provider import ship
-from provider.runner import boot
+from provider.runner import boot, hints
 
 
 def shipped() -> dict[str, tuple[bool, str]]:
@@ -43,22 +45,76 @@ def test_all_of_the_runner_travels() -> None:
     assert shipped()["provider.runner.aggregates"][0] is True
 
 
-@pytest.mark.parametrize("name", sorted({*shipped(), *ship.WITH_PLANS}))
+@pytest.mark.parametrize("name", sorted({*shipped(), *ship.WITH_PLANS, *ship.WITH_JOBS}))
 def test_stripping_changes_no_code(name: str) -> None:
-    """Without comments and docstrings a module is the same code, each statement on its line."""
+    """Without comments, docstrings and types a module is the same code, each statement on its line."""
     path = importlib.import_module(name).__file__
     assert path is not None
     with open(path, encoding="utf-8") as file:
         original = ast.parse(file.read())
-    travelling = ast.parse(ship.plan_modules().get(name) or shipped()[name][1])
-    for tree in (original, travelling):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
-    assert ast.dump(original) == ast.dump(travelling)
-    assert [n.lineno for n in ast.walk(original) if isinstance(n, ast.stmt)] == [
-        n.lineno for n in ast.walk(travelling) if isinstance(n, ast.stmt)
-    ]
+    travelling = ast.parse({**ship.plan_modules(), **ship.job_modules()}.get(name) or shipped()[name][1])
+    lines = [[node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt)] for tree in (original, travelling)]
+    assert lines[0] == lines[1]
+    assert ast.dump(_Bare().visit(original)) == ast.dump(_Bare().visit(travelling))
+
+
+class _Bare(ast.NodeTransformer):
+    """A tree without docstrings and without types that nobody asks for when it runs."""
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        return self._undocumented(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._undocumented(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self._undocumented(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None or not isinstance(node.target, ast.Attribute):
+            return node
+        return self.generic_visit(ast.copy_location(ast.Assign([node.target], node.value), node))
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module == "provider.runner.hints":
+            node.module = "typing"
+        return node
+
+    def _undocumented(self, node: ast.Module | ast.ClassDef | ast.FunctionDef) -> ast.AST:
+        if ast.get_docstring(node) is not None:
+            node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
+        return self.generic_visit(node)
+
+
+def test_types_stay_at_home() -> None:
+    """They cost a host a part of what it compiles before its first answer: next to none of them travel."""
+    left = 0
+    for _, source in shipped().values():
+        functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+        left += sum(node.returns is not None for node in functions)
+        left += sum(each.annotation is not None for node in functions for each in node.args.args)
+        assert not re.search(r"^(import|from) typing", source, re.MULTILINE)
+    assert left < 5
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "when asked"])
+def test_a_named_tuple_without_typing_is_one(later: bool) -> None:
+    """Fields, defaults, methods and what is missing, also where annotations are made when they are asked for."""
+    body: dict[str, object] = {"__module__": "m", "__doc__": "text", "twice": lambda self: self.a * 2, "b": 3}
+    annotations = {"a": int, "b": int}
+    body.update({"__annotate_func__": lambda _form: annotations} if later else {"__annotations__": annotations})
+    fields: Any = type(hints.NamedTuple)
+    made = fields("Made", (hints.NamedTuple,), body)
+    assert (made(1), made(1).b, made(1, 2).twice()) == ((1, 3), 3, 2)
+    assert (made.__doc__, made.__module__, made._fields) == ("text", "m", ("a", "b"))
+    assert repr(made(1)) == "Made(a=1, b=3)"
+    with pytest.raises(TypeError, match="'a'"):
+        made()
 
 
 def test_old_pythons_can_read_the_head() -> None:
@@ -75,7 +131,7 @@ def test_too_old_is_said_and_recognised(
     """What the head prints on an old Python is what `too_old` knows."""
     monkeypatch.setattr(sys, "version_info", (*version, 2, "final", 0))
     with pytest.raises(SystemExit) as stopped:
-        boot.boot({}, "provider.runner.main")
+        boot.boot({}, "provider.runner.main", "")
     assert stopped.value.code == boot.TOO_OLD_STATUS
     said = ship.too_old(capsys.readouterr().err.encode())
     assert said == f"its python3 is Python {version[0]}.{version[1]}, and 3.6 or newer is needed"
