@@ -35,6 +35,13 @@ from coordinator.table import Provider
 _SHOWN: Final = frozenset(
     {"output", "quiet", "verbose", "coverage", "named", "detach", "begun", "every", "limit", "groups"}
 )
+#: Options that say how long, how fast and with which login it is asked: those of the last command line count.
+_HOW: Final = frozenset(
+    {
+        *("for_s", "wait", "connect_timeout", "login_timeout", "filter_timeout", "refilter", "fanout", "parallel"),
+        *("user", "identity", "host_key", "known_hosts", "python", "sudo", "allow_root"),
+    }
+)
 #: Options that mean a moment, which is settled when the question is first asked.
 _TIMES: Final = ("since", "until")
 #: What to do about a reduce whose state cannot be saved.
@@ -230,16 +237,25 @@ def _agree(where: Directory, store: Store, asked: Asked) -> None:
     known = store.facts.get("asked")
     if known is not None:
         before = Asked.from_fact(known)
-        differs = asked.differs(before)
+        differs = asked.differs(before, but=_HOW)
         if differs:
             raise UsageError(
-                f"{where.name} is another question ({', '.join(differs)} differ): choose another name, or "
-                f"`logreduce rm --force {where.name}` first"
+                f"{where.name} is another question ({', '.join(differs)} differ{'s' * (len(differs) == 1)}): choose "
+                f"another name, or `logreduce rm --force {where.name}` first"
             )
-        asked = replace(asked, cwd=before.cwd, ends_at=before.ends_at, texts=before.texts, words=before.words)
+        asked = _again(asked, before)
     facts: dict[str, Any] = {"asked": asked.to_fact(), "began": store.facts.get("began", time.time())}
     store.note(facts)
     store.facts = {**store.facts, **facts}
+
+
+def _again(asked: Asked, before: Asked) -> Asked:
+    """A question that is kept, asked by another command line: that one's time counts only if it says another."""
+    words = {**before.words, **{name: asked.words[name] for name in _HOW & asked.words.keys()}}
+    ends_at = asked.ends_at
+    if words.get("for_s") in (None, before.words.get("for_s")):
+        words["for_s"], ends_at = before.words.get("for_s"), before.ends_at
+    return replace(asked, cwd=before.cwd, ends_at=ends_at, texts=before.texts, words=words)
 
 
 def _word_of(name: str, value: Any) -> Any:

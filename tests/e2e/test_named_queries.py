@@ -70,7 +70,7 @@ def test_a_name_keeps_an_answer(log: Path) -> None:
     assert "has ended" in again.err
     other = asked(log, "--name", "letters", "--by-host")
     assert other.status == 2
-    assert "by host differ" in other.err
+    assert "by host differs" in other.err
     assert listed()["letters"]["status"] == "ended"
     assert call("rm", "letters").out == "letters is removed\n"
     assert not list(queries().iterdir())
@@ -83,7 +83,7 @@ def test_an_edited_query_is_another_question(log: Path) -> None:
     (log.parent / "q.py").write_text(QUERY.replace("line[0]", "line[-1]"))
     done = asked(log, "--name", "letters")
     assert done.status == 2
-    assert "the text of the query differ" in done.err
+    assert "the text of the query differs" in done.err
 
 
 def test_detached_attached_cancelled_removed(log: Path) -> None:
@@ -195,7 +195,20 @@ def test_a_time_that_passes_is_the_same_question(log: Path) -> None:
     assert asked(log, "--name", "recent", "--since", "10m").status == 0
     assert asked(log, "--name", "recent", "--since", "10m").status == 0
     done = asked(log, "--name", "recent", "--since", "20m")
-    assert (done.status, "since differ" in done.err) == (2, True)
+    assert (done.status, "since differs" in done.err) == (2, True)
+
+
+def test_how_long_it_goes_on_is_no_other_question(log: Path) -> None:
+    """One that was stopped goes on for as long as the new command line says, and then it has ended."""
+    assert asked(log, "--name", "brief", "--follow", "--detach").out == "brief\n"
+    until(lambda: listed()["brief"]["states"] == {"running": 1}, "it runs")
+    os.kill(pid("brief"), signal.SIGTERM)
+    until(lambda: listed()["brief"]["status"] == "stopped", "it has stopped")
+    again = asked(log, "--name", "brief", "--follow", "--for", "500ms", "--wait", "5s", "--fanout", "2")
+    assert again.status in (0, 3), again.err  # by how far it got in that time
+    assert listed()["brief"]["status"] == "ended"
+    other = asked(log, "--name", "brief", "--for", "9s")
+    assert (other.status, "(follow differs)" in other.err) == (2, True)
 
 
 def test_what_cannot_be_kept_is_refused_at_once(log: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -67,10 +67,15 @@ class Asked:
     limit: tuple[int | None, int | None] = (None, None)
     groups: tuple[int | None, int | None] = (None, None)
 
-    def differs(self, other: Asked) -> list[str]:
-        """In what this is another question, in words; nothing if it is the same."""
+    def differs(self, other: Asked, but: Container[str] = ()) -> list[str]:
+        """In what this is another question, in words; nothing if it is the same.
+
+        Args:
+            but: options that do not make another one.
+        """
         mine, theirs = _plain(self.words), _plain(other.words)
         names = [name for name in sorted({*mine, *theirs}) if _said(mine.get(name)) != _said(theirs.get(name))]
+        names = [name for name in names if name not in but]
         found = [name.removesuffix("_s").replace("_", " ") for name in names]  # for_s: seconds
         if _digest(self.texts) != _digest(other.texts):
             found.append("the text of the query")

@@ -58,6 +58,13 @@ def test_what_makes_another_question(other: Asked, differs: list[str]) -> None:
     assert ASKED.differs(other) == differs
 
 
+def test_options_that_make_no_other_question() -> None:
+    """Those that are named do not, whatever they say; the others still do."""
+    other = words(for_s=2.0, follow=False)
+    assert other.differs(ASKED, but={"for_s"}) == ["follow"]
+    assert words(for_s=2.0).differs(ASKED, but={"for_s"}) == []
+
+
 def test_a_folder_is_laid_out_as_it_was(tmp_path: Path) -> None:
     """With its programs, in the place of what lay there."""
     folder = tmp_path / "count"
