@@ -92,7 +92,16 @@ class QueryQuestion:
         limits = {"file_mb": self.query.file_mb} if self.query.file_mb else {}
         resume = after_break(self.query, follow=self.follow)
         standing = self.follow and self.query.filter_source is not None
-        return Work(self.query.body, self.query.guard, limits, resume.how, resume.why, self.query.effects, standing)
+        return Work(
+            self.query.body,
+            self.query.guard,
+            limits,
+            resume.how,
+            resume.why,
+            self.query.effects,
+            standing,
+            self.query.takes_lines,
+        )
 
     def fold(self) -> folds.Fold:
         reduction = self.query.reduction

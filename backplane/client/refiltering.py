@@ -93,6 +93,7 @@ class Refiltering:
                 body=work.body,
                 filter_s=self._options.filter_s,
                 guard=work.guard,
+                lines=False,
                 limits={**work.limits, **self._options.limits},
                 filter=filter_hash(work.body, body),
                 fresh_s=0.0,

@@ -441,6 +441,7 @@ class Run:
                 body=work.body,
                 filter_s=self._options.filter_s,
                 guard=work.guard,
+                lines=work.lines,
                 limits={**work.limits, **self._options.limits},
                 feed=self._question.feed,
                 filter=filter_hash(work.body, body),

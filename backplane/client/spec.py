@@ -34,6 +34,7 @@ class Work:
         resume_why: the reason for that, one clause.
         effects: two of a provider at a time would harm.
         standing: it has a filter that is asked again while it runs.
+        lines: it reads sources.
     """
 
     body: str = "script"
@@ -43,6 +44,7 @@ class Work:
     resume_why: str = ""
     effects: bool = False
     standing: bool = False
+    lines: bool = True
 
 
 class Question(Protocol):

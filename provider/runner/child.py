@@ -22,20 +22,16 @@ import sys
 import time
 from itertools import islice
 from types import FrameType
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from provider.runner import faults, frames, script
 from provider.runner.aggregates import AggregateError, Combiner, tag
 from provider.runner.cuts import BadValue, Cuts
 from provider.runner.faults import Drained, Failure, Fault
-from provider.runner.fed import Fed
 from provider.runner.host import Provider
 from provider.runner.lines import Handout, Lines, Source
 from provider.runner.script import Script
-from provider.runner.sources import Scope, Told, find
 from provider.runner.spawn import DRAIN_SIGNAL, FRAMES_FD, idle
-from provider.runner.text import splitter
-from provider.runner.ticks import Ticks, duration
 from provider.runner.writer import Writer
 
 _BEAT_S = 1.0
@@ -181,14 +177,16 @@ class ChildJob:
             self._prepare_program(wanted, combiner)
             return
         if wanted.lines and wanted.window is not None:
-            from provider.runner import stamped
+            from provider.runner import opening, stamped
 
-            self._source, self._cuts, self._handout = stamped.prepare(wanted, self._writer, self._epoch, _source)
+            self._source, self._cuts, self._handout = stamped.prepare(wanted, self._writer, self._epoch, opening.source)
             self._passed = self._handout.stamped
             self._cuts.counters = self._counters
             return
         if wanted.lines:
-            self._source = _source(wanted, Told(self._writer))
+            from provider.runner import opening, sources
+
+            self._source = opening.source(wanted, sources.Told(self._writer))
             if wanted.format is not None:
                 from provider.runner.records import Records
 
@@ -203,7 +201,9 @@ class ChildJob:
         from provider.runner import piped
 
         if wanted.lines:
-            self._source = _source(wanted, piped.Untold(self._writer))
+            from provider.runner import opening
+
+            self._source = opening.source(wanted, piped.Untold(self._writer))
         self._cuts = Cuts(self._writer, combiner, None, wanted.every_s)
         source = self._source if wanted.lines else None
         self._handout = piped.Piped(source, self._cuts, piped.start(wanted, "map"), wanted.encoding)
@@ -370,47 +370,6 @@ class _Inside:
 
     def __exit__(self, *_: object) -> None:
         self._job._in_script = False
-
-
-def _source(wanted: Script, told: Told) -> Source:
-    """The one source that a job's lines come from.
-
-    Raises:
-        Failure: something is missing or unreadable, or what was named cannot be read together.
-    """
-    names = wanted.sources
-    split = splitter(wanted.encoding if wanted.format is None else None)
-    scope = Scope(wanted.since, wanted.until, wanted.rotated, wanted.resumed)
-    special = [name for name in names if name == "-" or name.startswith(("tick:", "cmd:", "journald:"))]
-    if not names:
-        raise Failure(Fault("usage", "map takes lines, and there is no source", wanted.file))
-    if special and len(names) > 1:
-        raise Failure(Fault("usage", "%s stands alone as a source" % special[0], wanted.file))
-    if not special:
-        return _files(wanted, scope, split, told)
-    if names[0] == "-":
-        return Fed(0, split)
-    if names[0].startswith("tick:"):
-        return Ticks(duration(names[0][5:]))
-    if names[0].startswith("journald:"):
-        from provider.runner.journal import Journal
-
-        return Journal(names[0], wanted.positions, split, told, wanted.follow, scope)
-    from provider.runner.command import Command
-
-    return Command(names[0][4:], split)
-
-
-def _files(wanted: Script, scope: Scope, split: "Callable[[bytes], List[Any]]", told: Told) -> Source:
-    # Only one of the two is needed, and each is compiled when it is.
-    filtered = wanted.filter is not None
-    if wanted.follow:
-        from provider.runner.follow import Follow
-
-        return Follow(wanted.sources, wanted.positions, split, told, filtered, scope)
-    from provider.runner.finish import Finish
-
-    return Finish(find(wanted.sources, filtered, wanted.positions), wanted.positions, split, told, scope)
 
 
 #: The file name of this module's code, by which a handler tells our pump from the script.

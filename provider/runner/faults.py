@@ -3,13 +3,15 @@
 Knows exceptions and the script's file name. Does not know frames.
 """
 
-import traceback
-from typing import NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 #: A reason is read in a table's cell; an exception's text may be a whole log line.
 _TEXT_CHARS = 400
 #: A traceback is bounded from both ends: the raise is at the bottom, and how it came to it at the top.
 _TRACEBACK_CHARS = 8000
+
+#: The text of what runs, by file name: the files are not on this host.
+texts: "Dict[str, str]" = {}
 
 
 class Fault(NamedTuple):
@@ -60,7 +62,7 @@ def raised(exc: BaseException, file: str) -> Fault:
     first = exc.__traceback__
     while first is not None and first.tb_frame.f_code.co_filename != file:
         first = first.tb_next
-    shown = "".join(traceback.format_exception(type(exc), exc, first or exc.__traceback__))
+    shown = "".join(_traceback().format_exception(type(exc), exc, first or exc.__traceback__))
     return Fault("raised", sentence(exc), file, place(exc, file), _bounded(shown, _TRACEBACK_CHARS))
 
 
@@ -72,8 +74,18 @@ def memory(limit_mb: int, file: str, line: Optional[int]) -> Fault:
 def syntax(exc: SyntaxError, file: str, python: str) -> Fault:
     """The fault of a text that this Python cannot compile: perhaps it is only too new for it."""
     text = "Python %s on this provider cannot compile it: %s" % (python, exc.msg)
-    shown = "".join(traceback.format_exception_only(type(exc), exc))
+    shown = "".join(_traceback().format_exception_only(type(exc), exc))
     return Fault("syntax", text, file, exc.lineno, _bounded(shown, _TRACEBACK_CHARS))
+
+
+def _traceback() -> Any:
+    """The module of that name, which shows the lines of ours. Imported where it is needed: it costs a host 8 ms."""
+    import linecache
+    import traceback
+
+    for file, text in texts.items():
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+    return traceback
 
 
 def place(exc: BaseException, file: str) -> Optional[int]:

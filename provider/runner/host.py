@@ -8,7 +8,6 @@ import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
 
 from provider.runner import tree
-from provider.runner.files import expand, open_log, raw
 
 #: What `Provider.run` waits for a command, unless told otherwise.
 RUN_S = 10.0
@@ -44,6 +43,8 @@ class Provider:
 
     def exists(self, path: "Union[str, Sequence[str]]") -> bool:
         """There is such a file, or one that fits a glob; of several paths, each."""
+        from provider.runner.files import raw
+
         return _every(path, lambda found: os.path.exists(raw(found)))
 
     def readable(self, path: "Union[str, Sequence[str]]") -> bool:
@@ -88,6 +89,8 @@ def which(command: str) -> Optional[str]:
 
 
 def _every(path: "Union[str, Sequence[str]]", test: Callable[[str], bool]) -> bool:
+    from provider.runner.files import expand  # here, since few ask and each host would compile it
+
     paths = [path] if isinstance(path, str) else list(path)
     for each in paths:
         if each == "-" or each.startswith(_NO_FILES):
@@ -98,6 +101,8 @@ def _every(path: "Union[str, Sequence[str]]", test: Callable[[str], bool]) -> bo
 
 
 def _readable(path: str) -> bool:
+    from provider.runner.files import open_log
+
     try:
         os.close(open_log(path))
     except OSError:

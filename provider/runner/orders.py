@@ -39,6 +39,8 @@ class Order(NamedTuple):
     limits: Limits
     #: A plan, which the scan child does.
     plan: bool
+    #: It reads lines, and needs what it takes to open their sources.
+    lines: bool
     payload: bytes
 
 
@@ -66,6 +68,7 @@ def parse(header: Dict[str, Any], payload: bytes) -> Order:
         kept=bool(header.get("kept", False)),
         limits=_limits(header.get("limits")),
         plan=body == "plan",
+        lines=bool(header.get("lines", True)),
         payload=payload,
     )
 

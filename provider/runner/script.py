@@ -3,7 +3,6 @@
 Knows the payload of a START of body ``script``. Does not know where lines come from or where values go.
 """
 
-import linecache
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -114,11 +113,6 @@ def _texts(value: Any) -> List[str]:
     return [_typed(str, text) for text in value]
 
 
-def remember(file: str, text: str) -> None:
-    """Lets tracebacks show the lines of what is about to run; the file is not on this host."""
-    linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-
-
 def function(text: str, name: str, file: str) -> Callable[..., Any]:
     """Runs a source text and takes the function out of it.
 
@@ -126,7 +120,7 @@ def function(text: str, name: str, file: str) -> Callable[..., Any]:
         Failure: ``syntax``, ``raised`` while running it, or ``no_map`` when it defines no such function.
     """
     python = "%d.%d.%d" % sys.version_info[:3]
-    remember(file, text)
+    faults.texts[file] = text
     try:
         code = compile(text, file, "exec", _FLAGS, True)
     except SyntaxError as exc:

@@ -285,6 +285,9 @@ class Supervisor:
         # The first job pays for its modules; the supervisor imports them, so that later children have them.
         from provider.runner import child, jobs, spawn
 
+        if order.lines:
+            from provider.runner import opening  # noqa: F401
+
         if not self._jobs:
             spawn.adopt_orphans()
             signal.pthread_sigmask(signal.SIG_BLOCK, (spawn.DRAIN_SIGNAL,))
