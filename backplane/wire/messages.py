@@ -51,6 +51,7 @@ class Start(Message):
     limits: dict[str, int] = field(default_factory=dict)
     feed: bool = False
     guard: bool = True
+    lines: bool = True
     filter: str = ""
     fresh_s: float | None = None
     kept: bool = False
