@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
@@ -129,6 +129,7 @@ def show(
         verbose=args.verbose,
         coverage_full=args.coverage == "full",
         says_coverage=not (isatty and args.output in (None, "table") and not streams),
+        ends=not getattr(args, "follow", False),
     )
 
 
@@ -153,6 +154,7 @@ class Show:
         verbose: bool = False,
         coverage_full: bool = False,
         says_coverage: bool = True,
+        ends: bool = False,
     ) -> None:
         self.every_s = every_s
         self.coverage_full = coverage_full
@@ -163,13 +165,19 @@ class Show:
         self._quiet = quiet
         self._verbose = verbose
         self._says_coverage = says_coverage
+        self._ends = ends
         self._traced: set[str] = set()
+        #: Reasons that the coverage of an answer which comes by itself will most likely give, and whose each was first.
+        self._untold: dict[str, str] = {}
         self._notes = Notes(self._printed)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Show a snapshot; after the final one, its coverage on stderr where the output itself does not say it."""
         self._output.show(snapshot)
         self.status = snapshot.exit_status
+        if snapshot.final:
+            reasons = [row.reason or "" for row in snapshot.coverage.providers.values()]
+            self._tell({text: name for text, name in self._untold.items() if not any(text in each for each in reasons)})
         if snapshot.final and self._says_coverage:
             from backplane.client.outputs.coverage import coverage_lines
 
@@ -193,12 +201,16 @@ class Show:
     def fault(self, provider: str, fault: Fault) -> None:
         """An error of a script: each different traceback once, however many providers raise it.
 
-        That a provider lacks what a question needs is no error: coverage says it, as `refused`.
+        That a provider lacks what a question needs is no error: coverage says it, as `refused`. So it does of what has
+        no traceback, as a log that is not there; only who follows will not wait for that.
         """
         traceback = fault.payload.decode("utf-8", "replace")
+        if not traceback and self._ends and not self._quiet:
+            self._untold.setdefault(fault.text, provider)
+            return
         self._notes.flush()
-        known = traceback in self._traced
-        self._traced.add(traceback)
+        known = (traceback or fault.text) in self._traced
+        self._traced.add(traceback or fault.text)
         if self._quiet and fault.code == _LACKING:
             return
         lines = [f"logreduce: {_safe(provider)}: {_safe(fault.text)}"]
@@ -212,7 +224,13 @@ class Show:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self._notes.flush()
+        self._tell(self._untold)
         self._output.close()
+
+    def _tell(self, faults: Mapping[str, str]) -> None:
+        for text, provider in faults.items():
+            self._write(f"logreduce: {_safe(provider)}: {_safe(text)}\n")
+        self._untold = {}
 
     def _write(self, text: str) -> None:
         # A growing table redraws over whatever is written below it: it is taken away, and comes back with the next

@@ -21,12 +21,21 @@ _QUIET = COMPLETE | {"pending", "connecting", "filtering", "running"}
 
 
 def coverage_lines(snapshot: Snapshot) -> list[str]:
-    """How many providers are in which state, a line for each reason why one is not well, and what is inexact."""
+    """How many providers are in which state, a line for each reason why one is not well, and what is not exact."""
     lines = [" · ".join(f"{n} {_word(state)}" for state, n in snapshot.coverage.states.items()) or "no providers"]
     lines += _named(snapshot.coverage)
     if snapshot.final and snapshot.coverage.states.keys() == {"filtered_out"}:
         lines.append("the query's filter kept none of them, so nothing was read (`logreduce explain` shows the filter)")
-    return lines + [f"inexact: {harmless(reason)}" for reason in snapshot.inexact]
+    lines += [f"inexact: {harmless(reason)}" for reason in snapshot.inexact]
+    return lines + [f"approximate {harmless(', '.join(names))}: {said}" for said, names in _approximate(snapshot)]
+
+
+def _approximate(snapshot: Snapshot) -> list[tuple[str, list[str]]]:
+    """Columns that are not exact, by how far they may be off."""
+    columns: dict[str, list[str]] = {}
+    for name, said in snapshot.table.errors:
+        columns.setdefault(said, []).append(name)
+    return list(columns.items())
 
 
 def _named(coverage: Coverage) -> list[str]:

@@ -274,3 +274,14 @@ def test_the_newest_window_stands_at_the_top_while_a_table_grows() -> None:
     """Rows of one window stay in order."""
     rows = Rows(("window", "n"), (([0.0, 60.0], 1), ([60.0, 120.0], 2), ([60.0, 120.0], 3)))
     assert [row[1] for row in newest_first(windowed(rows)).rows] == [2, 3, 1]
+
+
+def test_columns_that_are_not_exact_are_named() -> None:
+    """Below the table, by how far they may be off; data stays as it is."""
+    fold = folds.AggregateFold(["count", "p50", "p99", "distinct"])
+    given = snapshot([(None, number) for number in range(20_000)], fold=fold)
+    lines = coverage_lines(given)
+    assert lines[1:] == ["approximate p50, p99: within 1 %", "approximate distinct: 1.6 % (standard error)"]
+    assert "approximate" not in shown("csv", given) + shown("table", given)
+    assert "approximate p50, p99: within 1 %" in shown("table", given, isatty=True)
+    assert coverage_lines(snapshot([(None, 1)], fold=folds.AggregateFold(["count", "distinct"])))[1:] == []
