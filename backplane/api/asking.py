@@ -310,7 +310,7 @@ def _planned(asked: OneLine, how: How, *, local: bool) -> PlanQuestion:
         raise UsageError(wrong[0])
     if how.get("by_host") and "host" in asked.keys:
         raise UsageError("by_host=: the question has a column host already, so leave one of them out")
-    finishing = Finishing(asked.keys, asked.values, asked.steps)
+    finishing = Finishing(asked.keys, asked.values, asked.steps, asked.kinds)
     most = [limit for limit in (asked.limit, how.get("limit")) if limit is not None]
     return plan_question(
         asked.text,
@@ -326,7 +326,7 @@ def _planned(asked: OneLine, how: How, *, local: bool) -> PlanQuestion:
         limit=min(most, default=None),
         limit_bytes=how.get("limit_bytes"),
         by_host=how.get("by_host", False),
-        finishing=finishing.finish if asked.steps else None,
+        finishing=finishing.finish if asked.steps or asked.kinds else None,
         names=asked.values if asked.plan["aggregates"] else None,
         hosts=asked.hosts,
         hold_s=_seconds(how, "wait") or limits.WAIT_S,

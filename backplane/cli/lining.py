@@ -67,7 +67,7 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
     asked = read(args, local=local)
     if args.by_host and "host" in asked.keys:
         raise UsageError("--by-host: the question has a column host already, so leave one of them out")
-    finishing = Finishing(asked.keys, asked.values, asked.steps)
+    finishing = Finishing(asked.keys, asked.values, asked.steps, asked.kinds)
     limits = [limit for limit in (asked.limit, args.limit.rows) if limit is not None]
     return plan_question(
         asked.text,
@@ -83,7 +83,7 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
         limit=min(limits, default=None),
         limit_bytes=args.limit.bytes,
         by_host=args.by_host,
-        finishing=finishing.finish if asked.steps else None,
+        finishing=finishing.finish if asked.steps or asked.kinds else None,
         names=asked.values if asked.plan["aggregates"] else None,
         hosts=asked.hosts,
         hold_s=args.wait if args.wait is not None else WAIT_S,

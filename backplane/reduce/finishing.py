@@ -1,4 +1,4 @@
-"""What is done with a plan's rows at home, after they were folded: names for columns, and steps in order.
+"""What is done with a plan's rows at home, after they were folded: names for columns, steps in order, times as times.
 
 Knows rows, and expressions over them. Pure. Steps are
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backplane.reduce.rows import Rows
+from backplane.reduce.times import shown
 from provider.runner.aggregates.order import order
 from provider.runner.expressions import Expression, evaluate, fields
 
@@ -33,11 +34,13 @@ class Finishing:
     Attributes:
         keys: the names of the key columns.
         values: the names of the columns after them.
+        kinds: the columns that there are in the end whose types are known, each with its type.
     """
 
     keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    kinds: tuple[tuple[str, str], ...] = ()
 
     def finish(self, rows: Rows) -> Rows:
         """The rows as the question asked for them."""
@@ -46,7 +49,8 @@ class Finishing:
         for step in self.steps:
             table = _STEPS[step[0]](table, step[1:], leading)
         names, found = table
-        return Rows(tuple(names), tuple(found), self._errors(rows, names))
+        kinds = tuple(each for each in self.kinds if each[0] in names)
+        return Rows(tuple(names), shown(names, found, dict(kinds)), self._errors(rows, names), kinds)
 
     def _leading(self, rows: Rows) -> int:
         """How many columns stand before the keys. A key may be called as one of these, too."""

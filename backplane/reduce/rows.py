@@ -31,6 +31,8 @@ class Rows(NamedTuple):
     rows: tuple[tuple[Any, ...], ...]
     #: Columns that are not exact, and how far they may be off.
     errors: tuple[tuple[str, str], ...] = ()
+    #: Columns whose types are known, each with its type: ``int``, ``string``, ``time`` and others.
+    kinds: tuple[tuple[str, str], ...] = ()
 
 
 class Entry(NamedTuple):

@@ -3,12 +3,14 @@
 Knows values and how they survive exactly. Does not know folds, or where pieces are kept.
 
 msgpack has no tuples, sets or long ints, and a user's reduce may hold any of them; one that came back as another type
-would make it another reduce. So each container is a list here, whose first element says which one it was.
+would make it another reduce. So each container is a list here, whose first element says which one it was. So is a time
+in UTC, which a snapshot has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from backplane.reduce.faults import ReduceFault
@@ -64,7 +66,7 @@ def items(payload: bytes) -> Iterator[Any]:
     for each in packed:
         try:
             yield _meant(codec.unpack(each))
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as exc:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as exc:
             raise RemoteProtocolError(f"a saved value that is none: {type(exc).__name__} {exc}") from exc
 
 
@@ -103,6 +105,8 @@ def _said(value: Any) -> Any:
         return value if _encodes(value) else ["u", value.encode("utf-8", "surrogatepass")]
     if kind in _LISTED:
         return [_LISTED[kind], *map(_said, value)]
+    if kind is datetime and value.tzinfo is UTC:
+        return ["m", value.timestamp()]
     if kind is dict:
         return ["d", *(_said(each) for pair in value.items() for each in pair)]
     raise ReduceFault(
@@ -126,6 +130,8 @@ def _meant(said: Any) -> Any:
     kind, *rest = said
     if kind == "i":
         return int(rest[0], 16)
+    if kind == "m":
+        return datetime.fromtimestamp(rest[0], UTC)
     if kind == "u":
         return rest[0].decode("utf-8", "surrogatepass")
     values = map(_meant, rest)

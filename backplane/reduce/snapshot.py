@@ -5,6 +5,8 @@ reader can tell them from text and null they are
 
     {"$bytes": base64}      bytes, and text that holds undecodable bytes
     {"$float": "nan"}       also "inf" and "-inf"
+
+Times are texts: RFC 3339, in UTC.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ import base64
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from backplane.reduce.coverage import Coverage, iso
 from backplane.reduce.rows import Rows
+from backplane.reduce.times import written
 from backplane.reduce.windows import Told
 
 
@@ -57,8 +61,13 @@ class Snapshot:
 
     @property
     def rows(self) -> tuple[tuple[Any, ...], ...]:
-        """Values in the order of ``columns``."""
+        """Values in the order of ``columns``; a time is an aware ``datetime``, in UTC."""
         return self.table.rows
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Types of the columns, where they are known before a value is there: ``int``, ``string``, ``time``, ..."""
+        return dict(self.table.kinds)
 
     @property
     def errors(self) -> dict[str, str]:
@@ -92,7 +101,7 @@ class Snapshot:
             yield replace(
                 self,
                 final=False,
-                table=Rows(columns, tuple(rows.get(told.window, ())), self.table.errors),
+                table=self.table._replace(columns=columns, rows=tuple(rows.get(told.window, ()))),
                 coverage=replace(self.coverage, complete=not told.missing, inexact=inexact),
                 window=told.window,
                 revision=told.revision,
@@ -107,7 +116,7 @@ class Snapshot:
         """
         from backplane.reduce import tabular
 
-        return tabular.pandas(self.columns, self.rows)
+        return tabular.pandas(self.table)
 
     def to_polars(self) -> Any:
         """The rows as a ``polars.DataFrame``.
@@ -117,7 +126,7 @@ class Snapshot:
         """
         from backplane.reduce import tabular
 
-        return tabular.polars(self.columns, self.rows)
+        return tabular.polars(self.table)
 
     def to_arrow(self) -> Any:
         """The rows as a ``pyarrow.Table``.
@@ -127,7 +136,7 @@ class Snapshot:
         """
         from backplane.reduce import tabular
 
-        return tabular.arrow(self.columns, self.rows)
+        return tabular.arrow(self.table)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON contract, ready for ``json.dumps``. ``errors`` is there if a column is not exact."""
@@ -180,6 +189,8 @@ def plain(value: Any) -> Any:
         return value if _encodes(value) else _bytes(octets(value))
     if isinstance(value, bytes):
         return _bytes(value)
+    if isinstance(value, datetime):
+        return written(value)
     if isinstance(value, float) and not math.isfinite(value):
         return {"$float": str(value)}
     if isinstance(value, Mapping):

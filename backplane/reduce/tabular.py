@@ -1,50 +1,62 @@
 """An answer's rows as tables of other packages: pandas, polars, Arrow. Each is an extra, imported when it is asked for.
 
-Knows which values these cannot hold, and what they get instead. Does not know snapshots.
+Knows which values these cannot hold, what they get instead, and that a column of times is one even where all of it is
+null. Does not know snapshots.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import Any
 
+from backplane.reduce.rows import Rows
+from backplane.reduce.times import all_times
 from backplane.wire.errors import UsageError
 
-Rows = Sequence[Sequence[Any]]
 
-
-def pandas(columns: Sequence[str], rows: Rows) -> Any:
+def pandas(table: Rows) -> Any:
     """A ``pandas.DataFrame``.
 
     Raises:
         UsageError: pandas is not installed.
     """
     made = _package("pandas", "pandas")
-    return made.DataFrame([[_plain(value) for value in row] for row in rows], columns=list(map(_text, columns)))
+    names = list(map(_text, table.columns))
+    frame = made.DataFrame([[_plain(value) for value in row] for row in table.rows], columns=names)
+    for at, times in enumerate(_times(table)):
+        if times:
+            frame.isetitem(at, made.Series([row[at] for row in table.rows], dtype="datetime64[us, UTC]"))
+    return frame
 
 
-def polars(columns: Sequence[str], rows: Rows) -> Any:
+def polars(table: Rows) -> Any:
     """A ``polars.DataFrame``.
 
     Raises:
         UsageError: polars is not installed, or values of a column are of kinds that no column of it holds.
     """
     made = _package("polars", "polars")
-    return made.DataFrame([_column(name, values, made.Series) for name, values in _columns(columns, rows)])
+    moment = made.Datetime("us", "UTC")
+    found = [
+        made.Series(name, values, dtype=moment) if times else _column(name, values, made.Series)
+        for (name, values), times in zip(_columns(table), _times(table), strict=True)
+    ]
+    return made.DataFrame(found)
 
 
-def arrow(columns: Sequence[str], rows: Rows) -> Any:
+def arrow(table: Rows) -> Any:
     """A ``pyarrow.Table``.
 
     Raises:
         UsageError: pyarrow is not installed, or values of a column are of kinds that no column of it holds.
     """
     made = _package("pyarrow", "arrow")
+    moment = made.timestamp("us", tz="UTC")
     found = [
-        (name, _column(name, values, lambda _, each: made.array(each))) for name, values in _columns(columns, rows)
+        made.array(values, type=moment) if times else _column(name, values, lambda _, each: made.array(each))
+        for (name, values), times in zip(_columns(table), _times(table), strict=True)
     ]
-    return made.Table.from_arrays([column for _, column in found], names=[name for name, _ in found])
+    return made.Table.from_arrays(found, names=list(map(_text, table.columns)))
 
 
 def _package(name: str, extra: str) -> Any:
@@ -54,8 +66,16 @@ def _package(name: str, extra: str) -> Any:
         raise UsageError(f"{name} is not installed: `pip install 'logreduce[{extra}]'` brings it") from None
 
 
-def _columns(columns: Sequence[str], rows: Rows) -> list[tuple[str, list[Any]]]:
-    return [(_text(name), [_plain(row[at]) for row in rows]) for at, name in enumerate(columns)]
+def _columns(table: Rows) -> list[tuple[str, list[Any]]]:
+    return [(_text(name), [_plain(row[at]) for row in table.rows]) for at, name in enumerate(table.columns)]
+
+
+def _times(table: Rows) -> list[bool]:
+    """Of each column, whether it is of times."""
+    kinds = dict(table.kinds)
+    return [
+        kinds.get(name) == "time" and all_times(row[at] for row in table.rows) for at, name in enumerate(table.columns)
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -141,7 +142,8 @@ def _asked(question: OneLine, paths: Sequence[Path], providers: int) -> Sequence
     lines = _lines(tuple(paths))
     size = len(lines) // providers + 1
     dealt = [lines[start : start + size] for start in range(0, len(lines), size)]
-    return rows(question, {f"p{number}": b"".join(some) for number, some in enumerate(dealt)}).rows
+    found = rows(question, {f"p{number}": b"".join(some) for number, some in enumerate(dealt)}).rows
+    return [[f"{each:%Y-%m-%dT%H:%M:%SZ}" if isinstance(each, datetime) else each for each in row] for row in found]
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=[f"{each.number}" for each in QUESTIONS])

@@ -24,11 +24,11 @@ def rows(asked: OneLine, logs: Mapping[str, bytes]) -> Rows:
         logs: whole lines, by provider.
     """
     plans = {name: Plan.of(for_host(asked.plan, name, {})) for name in logs}
-    finishing = Finishing(asked.keys, asked.values, asked.steps)
+    finishing = Finishing(asked.keys, asked.values, asked.steps, asked.kinds)
     names = [str(name) for name, _ in asked.plan["aggregates"]]
     if not names:
-        return _streamed(asked, plans, logs)
-    fold = GroupedPlan(names, keys=asked.keys, names=asked.values, finish=finishing.finish if asked.steps else None)
+        return _streamed(asked, finishing, plans, logs)
+    fold = GroupedPlan(names, keys=asked.keys, names=asked.values, finish=finishing.finish)
     for name, plan in plans.items():
         scan = Scan(plan, tag(name, 1))
         scan.feed(logs[name], 0, len(logs[name]))
@@ -41,11 +41,11 @@ def rows(asked: OneLine, logs: Mapping[str, bytes]) -> Rows:
     return fold.rows()
 
 
-def _streamed(asked: OneLine, plans: Mapping[str, Plan], logs: Mapping[str, bytes]) -> Rows:
+def _streamed(asked: OneLine, finishing: Finishing, plans: Mapping[str, Plan], logs: Mapping[str, bytes]) -> Rows:
     found: list[Sequence[Any]] = []
     for name, plan in plans.items():
         scan = Scan(plan, tag(name, 1))
         scan.feed(logs[name], 0, len(logs[name]))
         scan.flush()
         found += scan.rows()
-    return Rows(asked.values, tuple(map(tuple, found)), ())
+    return finishing.finish(Rows(asked.values, tuple(map(tuple, found)), ()))

@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from backplane.reduce.snapshot import Snapshot, moment, plain
+from backplane.reduce.times import written
 
 #: A number that is written in so many characters is short enough.
 _FIGURES: Final = 8
 
 
 def cell(value: Any) -> str:
-    """One value: text and bytes as they are (what is undecodable kept as surrogates), containers as JSON.
+    """One value: text and bytes as they are (what is undecodable kept as surrogates), times in UTC, containers as JSON.
 
     >>> cell(None), cell(True), cell(b"caf\\xc3\\xa9"), cell([1, "a"])
     ('', 'true', 'café', '[1, "a"]')
@@ -30,6 +32,8 @@ def cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, datetime):
+        return written(value)
     if isinstance(value, (list, dict)):
         return json.dumps(plain(value), ensure_ascii=False)
     return str(value)

@@ -18,6 +18,7 @@ from typing import Any, Final, TextIO
 
 from backplane.client.outputs.cells import cell
 from backplane.reduce.snapshot import Snapshot, octets
+from backplane.reduce.times import all_times
 from backplane.wire.errors import UsageError
 
 #: Kinds that a column may hold together; the wider one is its type.
@@ -90,7 +91,12 @@ def written(snapshot: Snapshot) -> bytes:
     arrow: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
     columns = list(zip(*snapshot.rows, strict=True)) if snapshot.rows else [()] * len(snapshot.columns)
-    arrays = [arrow.array(_column(name, values)) for name, values in zip(snapshot.columns, columns, strict=True)]
+    arrays = [
+        arrow.array(values, type=arrow.timestamp("us", tz="UTC"))
+        if snapshot.kinds.get(name) == "time" and all_times(values)
+        else arrow.array(_column(name, values))
+        for name, values in zip(snapshot.columns, columns, strict=True)
+    ]
     told = {key: value for key, value in snapshot.to_dict().items() if key not in ("rows", "columns")}
     table = arrow.Table.from_arrays(arrays, names=list(map(_said, snapshot.columns)))
     table = table.replace_schema_metadata({"logreduce": json.dumps(told)})

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from backplane.query import hosts
+from backplane.query import hosts, kinds
 from backplane.query.formats import ALIASES, format_data, formats
 from backplane.query.near import did_you_mean
 from backplane.query.oneline.aggregates import Called, called
@@ -219,7 +219,7 @@ class _Lowering:
         self._over(stage, [])
         names = [name for name, _ in self._keys]
         self._steps.append(("columns", tuple((name, ["field", name]) for name in names)))
-        self._scope.types = dict.fromkeys(names, "any")
+        self._scope.types = {name: self._scope.types[name] for name in names}
 
     def _fold(self, stage: Stage) -> None:
         self._group(stage.keys)
@@ -281,10 +281,11 @@ class _Lowering:
     def _over(self, stage: Stage, values: Sequence[str]) -> None:
         """From here on there are rows at home."""
         self._folded = stage
+        types = {"window": "any"} if self._window is not None else {}
         names = [*(name for name, _ in self._keys), *values]
-        if self._window is not None:
-            names.insert(0, "window")
-        self._scope = Scope(dict.fromkeys(names, "any"), "", hosts=False, columns=True)
+        found = kinds.of_plan(self._keys, self._aggregates, (), self._format.types)
+        types |= {name: _of_row(kind) for name, kind in zip(names, found, strict=False)}
+        self._scope = Scope(types, "", hosts=False, columns=True)
 
     # --- after them: what is done at home
 
@@ -318,7 +319,7 @@ class _Lowering:
         for column in stage.columns:
             made = self._meaning.of(self._resolved(column.node))
             self._steps.append(("let", column.name, made.expression))
-            self._scope.types = {**self._scope.types, column.name: "any"}
+            self._scope.types = {**self._scope.types, column.name: _of_row(made.kind)}
 
     def _sorted(self, stage: Stage) -> None:
         by = [] if stage.columns else [(["field", self._most()], True)]
@@ -334,12 +335,11 @@ class _Lowering:
         self._steps.append((stage.kind, int(stage.numbers[0])))
 
     def _picked(self, stage: Stage) -> None:
-        columns: list[tuple[str, Expression]] = []
+        columns: dict[str, Lowered] = {}
         for column in stage.columns:
-            name = self._unique(column, [each for each, _ in columns])
-            columns.append((name, self._meaning.of(self._resolved(column.node)).expression))
-        self._steps.append(("columns", tuple(columns)))
-        self._scope.types = dict.fromkeys([name for name, _ in columns], "any")
+            columns[self._unique(column, list(columns))] = self._meaning.of(self._resolved(column.node))
+        self._steps.append(("columns", tuple((name, made.expression) for name, made in columns.items())))
+        self._scope.types = {name: _of_row(made.kind) for name, made in columns.items()}
 
     def _resolved(self, node: Node) -> Node:
         """An aggregate that is called again is the column that it gave."""
@@ -348,6 +348,11 @@ class _Lowering:
             return Node("name", node.start, node.end, self._calls[said], quoted=True)
         parts = tuple(self._resolved(part) for part in node.parts)
         return Node(node.kind, node.start, node.end, node.value, parts, node.quoted, node.unit)
+
+
+def _of_row(kind: str) -> str:
+    """A column's type after the aggregates: a time can be compared with a text then, and a text may be a number."""
+    return kind if kind == "time" else "any"
 
 
 def _place(stage: Stage) -> tuple[int, int]:

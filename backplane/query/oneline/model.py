@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from backplane.query import kinds
 from provider.runner.expressions import Expression
+from provider.runner.formats.form import format_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ class OneLine:
     def streams(self) -> bool:
         """It has no aggregate: lines come as they are found."""
         return not self.plan["aggregates"]
+
+    @property
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """Columns of the answer whose types are known (`backplane.query.kinds`), each with its type."""
+        types = format_of(self.plan["format"]).types
+        return kinds.columns(self.plan, types, self.keys, self.values, self.steps)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlglot import exp
 
-from backplane.query import hosts
+from backplane.query import hosts, kinds
 from backplane.query.oneline.aggregates import called
 from backplane.query.oneline.meaning import Meaning
 from backplane.query.oneline.mistakes import Mistake
@@ -327,7 +327,7 @@ class _Lowering:
         made = self._meaning.of(self._nodes.of(part))
         name = self._name(part)
         self._keys.append(_Key(part, name, made.expression))
-        self._row_types[name] = made.kind
+        self._row_types[name] = kinds.kind(made.expression, kinds.fields(self._types))
 
     def _name(self, part: exp.Expr) -> str:
         """What a key or an aggregate is called: as behind SELECT, if it stands there."""
@@ -436,7 +436,8 @@ class _Lowering:
         made = None if call.node is None else self._value(call.node, call.name, numeric=call.numeric)
         name = self._name(part)
         self._folded.append(_Folded(part, name, call.name, None if made is None else made.expression))
-        self._row_types[name] = _kind(call.name, made, numeric=call.numeric)
+        taken_kind = "any" if made is None else kinds.kind(made.expression, kinds.fields(self._types))
+        self._row_types[name] = kinds.of_row(kinds.folded(call.name, taken_kind))
         return name
 
     def _value(self, node: Node, name: str, *, numeric: bool) -> Lowered:
@@ -489,11 +490,3 @@ class _Lowering:
 
 def _is_window(part: exp.Expr) -> bool:
     return isinstance(part, exp.Anonymous) and str(part.this).lower() in _WINDOWS
-
-
-def _kind(name: str, made: Lowered | None, *, numeric: bool) -> str:
-    if name in _ZERO:
-        return "int"
-    if name in ("min", "max", "first", "last") and made is not None:
-        return made.kind
-    return "float" if numeric and name != "histogram" else "any"

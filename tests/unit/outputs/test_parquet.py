@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,23 @@ def test_it_is_read_back(tmp_path: Path) -> None:
     piped = io.TextIOWrapper(io.BytesIO())
     make("parquet", piped).show(snapshot(("key", "count"), ("a", 1)))
     assert arrow.read_table(io.BytesIO(piped.buffer.getvalue())).to_pylist() == [{"key": "a", "count": 1}]
+
+
+def test_times_have_a_type(tmp_path: Path) -> None:
+    """A time is one to the microsecond, a column of nulls as well; beside a number that is none both are texts."""
+    arrow: Any = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an extra, and not in this environment")
+    at = datetime(2015, 5, 17, 10, 5, 3, 250001, UTC)
+    names = ("at", "never", "odd", "several")
+    found = snapshot(names, (at, None, at, [at]), (None, None, 1e300, None))
+    kinds = (("at", "time"), ("never", "time"), ("odd", "time"), ("several", "times"))
+    file = tmp_path / "answer.parquet"
+    make(f"parquet={file}", io.StringIO()).show(replace(found, table=found.table._replace(kinds=kinds)))
+    table = arrow.read_table(file)
+    assert [str(each) for each in table.schema.types] == 2 * ["timestamp[us, tz=UTC]"] + 2 * ["string"]
+    assert table.to_pylist() == [
+        {"at": at, "never": None, "odd": "2015-05-17T10:05:03.250001Z", "several": '["2015-05-17T10:05:03.250001Z"]'},
+        {"at": None, "never": None, "odd": "1e+300", "several": None},
+    ]
 
 
 def test_an_answer_without_rows_is_a_table(tmp_path: Path) -> None:
