@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from backplane.wire import limits
+from backplane.wire import builds, limits
 from backplane.wire.errors import LogReduceError
 from backplane.wire.keys import Keys
 from backplane.wire.zmq import Guard, Router
@@ -97,6 +97,7 @@ class _Daemon:
             terms=_terms(settings),
             table=settings.table,
             verdict_s=settings.verdict_s,
+            build=builds.named(),
         )
 
     async def serve(self) -> None:

@@ -15,11 +15,12 @@ import os
 import socket
 import sys
 import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
-from backplane.wire import codec, limits
+from backplane.wire import builds, codec, limits
 from backplane.wire.errors import ReachError, RemoteProtocolError
 from backplane.wire.messages import Beat, Fault, Hello
 from coordinator import log
@@ -34,6 +35,8 @@ from provider.runner import frames
 IDLE_S: Final = 30.0
 #: What may wait to be taken by one channel: four of the largest starts. Feeds are held back by credit long before.
 BACKLOG_BYTES: Final = 64 << 20
+#: Whose builds are remembered, for `logreduce version`.
+RESIDENTS: Final = 4096
 
 
 class Key(NamedTuple):
@@ -160,6 +163,9 @@ class Link:
             text = f"the runner speaks protocol {self.hello.oldest} to {self.hello.version}, we speak {frames.VERSION}"
             self._write(codec.encode_one(Fault(code="version", text=text)))
             raise ReachError(text, state="refused", retry=False)
+        differs = builds.resident_differs(self.hello.build) if self.level == "resident" else None
+        if differs:
+            raise ReachError(differs, state="refused", retry=False)
         self._write(codec.encode_one(our_hello()))
 
     def _awaited(self) -> asyncio.Future[Hello]:
@@ -332,6 +338,8 @@ class Links:
         self._ending: dict[Link, asyncio.Task[None]] = {}
         self._attempts: dict[Link, asyncio.Task[None]] = {}
         self._descriptors = Descriptors(raise_limit())
+        #: Builds of the residents that said hello last, by name; also of those that were refused for it.
+        self._residents: OrderedDict[str, str] = OrderedDict()
         # Begun before it is needed, and in a thread: it reads files, and takes as long as a login.
         self._payload = tasks.create_task(asyncio.to_thread(ship.payload))
 
@@ -394,7 +402,10 @@ class Links:
             link.descriptors = self._descriptors.take(link.provider.reach)
             async with gate.approach() as turn:
                 await link.open(self._reaches[link.provider.reach], turn)
-            await link.await_hello()
+            try:
+                await link.await_hello()
+            finally:
+                self._remember(link)
             gate.widen()
         except ReachError as exc:
             log.info("attempt failed", provider=link.provider.name, reason=str(exc))
@@ -408,6 +419,18 @@ class Links:
         log.debug("link up", provider=link.provider.name, **_told(link))
         for watcher in list(link.watchers):
             watcher.link_up(link)
+
+    def residents(self) -> dict[str, int]:
+        """How many residents there were of each build, of those that were met last."""
+        return dict(Counter(self._residents.values()))
+
+    def _remember(self, link: Link) -> None:
+        if link.level == "resident" and link.hello is not None:
+            name = link.provider.name
+            self._residents[name] = link.hello.build
+            self._residents.move_to_end(name)
+            if len(self._residents) > RESIDENTS:
+                self._residents.popitem(last=False)
 
     def _forget(self, link: Link) -> None:
         """A link closes: it is in nobody's way any more, but not forgotten before all of it is gone."""

@@ -117,6 +117,8 @@ class Client:
         self.user = user
         #: Names this client's life, so that it is known when it comes back over another connection.
         self.instance = ""
+        #: Why it may not ask: it is of another build. None: it may.
+        self.other_build: str | None = None
         self.inbox = codec.Inbox()
         self.gone = False
         #: Counts since its hello, for the log.

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from backplane.wire import codec, limits
+from backplane.wire import builds, codec, limits
 from backplane.wire.errors import RemoteProtocolError, UsageError
 from backplane.wire.messages import Admit, Ask, Beat, Cancel, Fault, Hello, Message, Submit
 from backplane.wire.zmq import Message as Received
@@ -62,6 +62,8 @@ class Coordinator:
         table: the provider table's file; None is this user's own.
         terms: what clients may ask for. ``allowed`` may be changed at any time, the others by `tune`.
         verdict_s: how long a filter's verdict is believed; 0 runs every filter.
+        build: what this is (`builds.named`), and so must be whoever asks. Empty where clients have started it
+            themselves: then it is looked up for those who say theirs, and others are taken to be of the same.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Coordinator:
         terms: Terms | None = None,
         table: str | None = None,
         verdict_s: float = LIVE_S,
+        build: str = "",
     ) -> None:
         self.allowed = {} if allowed is None else allowed
         self.terms = terms or Terms()
@@ -82,6 +85,8 @@ class Coordinator:
         self._reaches = reaches
         self._idle_s = idle_s
         self._instance = uuid.uuid4().hex
+        self._build = build
+        self._began = time.time()
         self._ending = False
         self._stories = Stories()
         self._none_left = asyncio.Event()
@@ -111,6 +116,7 @@ class Coordinator:
             self._links = Links(tasks, self._relay, self._reaches, self._idle_s)
             self._answers = Answers(tasks)
             self._answers.register("statistics", self._tell_statistics)
+            self._answers.register("about", self._tell_about)
             Listing(self._queries, self._stories).register(self._answers)
             self._tables = Tables(self._table, Checking(self._links, self._relay, self._numbers), lambda: self.terms)
             self._tables.register(self._answers)
@@ -137,6 +143,10 @@ class Coordinator:
 
     async def _tell_statistics(self, client: Client, said: object) -> dict[str, int]:
         return self.statistics()
+
+    async def _tell_about(self, client: Client, said: object) -> dict[str, object]:
+        build = self._build or await asyncio.to_thread(builds.named)
+        return {"build": build, "pid": os.getpid(), "began": self._began, "residents": self._links.residents()}
 
     async def _drain(self, drain_s: float) -> None:
         """Take no new queries, let the running ones hand over what they have, and tell those that cannot."""
@@ -217,7 +227,10 @@ class Coordinator:
 
     def _hello(self, client: Client, hello: Hello) -> None:
         if hello.oldest <= frames.VERSION <= hello.version:
-            client.tell(replace(our_hello(), instance=self._instance))
+            # Some milliseconds, once, of a coordinator that nobody else waits for.
+            ours = self._build or (builds.build() if hello.build else "")
+            client.tell(replace(our_hello(), instance=self._instance, build=ours))
+            client.other_build = builds.differ(hello.build, ours) if ours else None
             return
         text = f"this coordinator speaks protocol {frames.VERSION}, the client {hello.oldest} to {hello.version}"
         self._expel(client, Fault(code="version", text=text))
@@ -264,6 +277,9 @@ class Coordinator:
                 raise RemoteProtocolError(f"a client does not say {frames.name(message.KIND)} of a link")
 
     def _submit(self, client: Client, submit: Submit) -> None:
+        if client.other_build:
+            client.tell(Fault(code="version", text=client.other_build, query=submit.query))
+            return
         try:
             if self._ending:
                 raise ValueError("this coordinator is being ended and takes no new queries: ask again in a moment")

@@ -7,6 +7,9 @@ A coordinator may be killed and started anew, or the way to it may break. ZeroMQ
 a link ends when the other side says that it does not know us, or says nothing for a lease. Then a new one is made,
 under a new name, so that nothing that was on its way to the old one can mean anything to the new; and each run asks
 again for those who had not ended (`Run.again`). A private coordinator that is gone is followed by another.
+
+A coordinator of another build (`backplane.wire.builds`) is asked nothing that it could take for something else: it may
+be looked at, and what runs there may be cancelled, so that it can be restarted.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from backplane.client.private import Private, private_coordinator
 from backplane.client.reducing import JOIN_S
 from backplane.client.run import Run
 from backplane.client.spec import Options, Question
-from backplane.wire import codec, limits
+from backplane.wire import builds, codec, limits
 from backplane.wire.errors import NoCoordinator, RemoteProtocolError, UsageError
 from backplane.wire.messages import Ask, Beat, Cancel, Fault, Hello, Message, NeedStart, State, Targets, Told
 from backplane.wire.zmq import Dealer
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 #: How long a coordinator may take to come back: a daemon that is restarted with its host's load does in seconds.
 ATTACH_S: Final = 30.0
 _ATTACH_PAUSE_S: Final = 0.2
+#: What a coordinator of any build may be asked: it changes nothing, or it ends queries.
+ANY_BUILD: Final = frozenset(("about", "statistics", "queries", "story", "cancel", "providers.ls"))
 
 
 class Session:
@@ -47,9 +52,12 @@ class Session:
     Args:
         again: where to attach again.
         notice: called with a sentence for the user.
+        build: ours, for a coordinator that may be of another; empty where we have started it.
     """
 
-    def __init__(self, dealer: Dealer, tasks: asyncio.TaskGroup, again: Again, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, dealer: Dealer, tasks: asyncio.TaskGroup, again: Again, notice: Callable[[str], None], build: str = ""
+    ) -> None:
         self._dealer = dealer
         self._tasks = tasks
         self._again = again
@@ -57,6 +65,9 @@ class Session:
         self._instance = uuid.uuid4().hex
         #: The life of the coordinator that we are attached to.
         self._theirs = ""
+        self._build = build
+        #: What is wrong if it is of another build than we are.
+        self.other_build: str | None = None
         self._apart = False
         self._inbox = codec.Inbox()
         self._runs: dict[str, Run] = {}
@@ -86,11 +97,11 @@ class Session:
             store: keeps a named query's answer; it goes on from what is in there. Its owner closes it after the run.
 
         Raises:
-            NoCoordinator: the session is broken.
+            NoCoordinator: the session is broken, or the coordinator is of another build.
             StoreError: the store cannot be read.
         """
-        if self._lost:
-            raise NoCoordinator(self._lost)
+        if self._lost or self.other_build:
+            raise NoCoordinator(self._lost or self.other_build)
         run = Run(uuid.uuid4().hex[:12], question, options, self.send, self._retired, self._tasks, store)
         self._runs[run.query_id] = run
         run.submit(providers, reach, select)
@@ -105,10 +116,13 @@ class Session:
 
         Raises:
             UsageError: the coordinator answers that it cannot be done, in one sentence.
-            NoCoordinator: no answer in time, or the session is broken.
+            NoCoordinator: no answer in time, or the session is broken, or the coordinator is of another build and
+                could take this for something else.
         """
         if self._lost or self._apart:
             raise NoCoordinator(self._lost or "the coordinator is away")
+        if self.other_build and what not in ANY_BUILD:
+            raise NoCoordinator(self.other_build)
         number = self._asked = self._asked + 1
         future = self._answers[number] = asyncio.get_running_loop().create_future()
         self.send(Ask(id=number, what=what, payload=codec.pack(said)))
@@ -166,6 +180,7 @@ class Session:
             uid=os.getuid(),
             now=time.time(),
             instance=self._instance,
+            build=self._build,
         )
         dealer.send([codec.encode_one(hello)])
         try:
@@ -182,6 +197,9 @@ class Session:
                 f"the coordinator speaks protocol {first.oldest} to {first.version}, this client {frames.VERSION}"
             )
         self._theirs = first.instance
+        self.other_build = builds.differ(self._build, first.build) if self._build else None
+        if self.other_build:
+            self.other_build = builds.differ(await asyncio.to_thread(builds.named), first.build)
 
     async def receive(self) -> None:
         """Hand on what arrives, until cancelled or lost."""
@@ -199,6 +217,8 @@ class Session:
         """Beat, and notice when the other side does not."""
         while True:
             await asyncio.sleep(limits.BEAT_S)
+            # One that we have started is of our build, but the next one is of what is installed then.
+            self._build = self._build or await asyncio.to_thread(builds.build)
             self.send(Beat(now=time.time()))
             if time.monotonic() - self._heard > limits.LEASE_S:
                 self._break(f"the coordinator was silent for {limits.LEASE_S:.0f} s")
@@ -235,7 +255,10 @@ class Session:
             return
         self._heard = time.monotonic()
         for run in list(self._runs.values()):
-            run.again()
+            if self.other_build:
+                run.about(Fault(code="version", text=self.other_build, query=run.query_id))
+            else:
+                run.again()
 
     async def _connected(self) -> Dealer:
         place = await self._again.place()
@@ -331,13 +354,15 @@ async def open_session(
         if private:
             await private.ready()
         place = Place(where) if isinstance(where, str) else where if isinstance(where, Place) else Place(where.address)
+        # Read while the connection is made.
+        build = None if private else asyncio.ensure_future(asyncio.to_thread(builds.build))
         dealer = Dealer()
         stack.callback(dealer.close)
         await _unless_ended(private, dealer.connect(place.address, curve=place.curve))
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             again = Own(private, stack) if private else Elsewhere(place)
-            session = Session(dealer, tasks, again, notice)
+            session = Session(dealer, tasks, again, notice, await build if build else "")
             stack.callback(session.hang_up)
             own: list[asyncio.Task[None]] = []
             try:

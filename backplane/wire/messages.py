@@ -35,6 +35,7 @@ class Hello(Message):
     now: float = 0.0
     level: str | None = None
     instance: str = ""
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,9 +64,9 @@ class Importer:
         return "logreduce:/" + name.replace(".", "/") + ".py"
 
 
-def boot(modules, entry):
-    # type: (Dict[str, Tuple[bool, str]], str) -> None
-    """Makes `modules` importable and runs ``run()`` of the one named `entry`."""
+def boot(modules, entry, build):
+    # type: (Dict[str, Tuple[bool, str]], str, str) -> None
+    """Makes `modules` importable and runs ``run(build)`` of the one named `entry`."""
     if sys.version_info[:2] < OLDEST:
         sys.stderr.write(TOO_OLD % (sys.version_info[:2] + OLDEST))
         sys.exit(TOO_OLD_STATUS)
@@ -74,4 +74,4 @@ def boot(modules, entry):
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, Importer(modules))
     __import__(entry)
-    sys.modules[entry].run()
+    sys.modules[entry].run(build)

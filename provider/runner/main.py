@@ -11,8 +11,11 @@ import time
 from provider.runner import frames
 
 
-def run() -> None:
-    """Runs until stdin ends, is silent for the lease, or stdout is closed. Does not return."""
+def run(build: str) -> None:
+    """Runs until stdin ends, is silent for the lease, or stdout is closed. Does not return.
+
+    ``build`` is what home is to know of the code that this is (`provider.ship.build`).
+    """
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
@@ -31,6 +34,7 @@ def run() -> None:
         "uid": os.getuid(),
         "now": time.time(),
         "level": "exec",
+        "build": build,
     }
     first = frames.PREAMBLE + frames.framed(frames.encode(frames.HELLO, 0, hello))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -20,7 +20,7 @@ from coordinator.table import Provider, ReachOptions
 from provider import ship
 from provider.runner import frames
 
-HELLO = Hello(role="runner", python=(3, 9, 1), host="web01", uid=7)
+HELLO = Hello(role="runner", python=(3, 9, 1), host="web01", uid=7, build=ship.build())
 OPTIONS = ReachOptions()
 ship.payload()
 
@@ -51,9 +51,9 @@ class Pipe:
             for body in codec.encode(message):
                 self.receiver.data_received(frames.framed(body))
 
-    def up(self) -> None:
+    def up(self, hello: Hello = HELLO) -> None:
         self.receiver.data_received(frames.PREAMBLE)
-        self.say(HELLO)
+        self.say(hello)
 
 
 @dataclass
@@ -181,6 +181,23 @@ async def test_a_resident_is_not_shipped_to(monkeypatch: pytest.MonkeyPatch) -> 
         assert [type(message) for message in down(pipe)] == [Hello]
         assert watch.link is not None
         assert watch.link.level == "resident"
+
+
+@pytest.mark.parametrize(("level", "there"), [("resident", "another"), ("resident", ""), ("exec", "")])
+async def test_a_resident_of_another_build_is_refused(monkeypatch: pytest.MonkeyPatch, level: str, there: str) -> None:
+    """In one sentence that names both; what we have shipped ourselves is ours whatever it says."""
+    monkeypatch.setattr(Pipe, "level", level)
+    async with rig() as r:
+        watch = r.watch()
+        await watch.until("trying: waiting for the runner's hello")
+        r.pipes.made[0].up(replace(HELLO, build=there))
+        if level == "exec":
+            await watch.until("up")
+            return
+        await watch.until("failed")
+        said = watch.heard[-1]
+        assert "another build" in said and (there or "an older one") in said and ship.build() in said
+        assert r.links.residents() == {there: 1}
 
 
 async def test_watchers_of_one_login_share_a_link_and_labels_do_not_matter() -> None:
