@@ -4,7 +4,6 @@ Knows names and the modules behind them; imports an aggregate's module when a qu
 compiles it. Travels: standard library only, Python 3.6.
 """
 
-import re
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Tuple
 
 from provider.runner.aggregates.base import Aggregate, AggregateError
@@ -76,9 +75,9 @@ _HOMES: Dict[str, _Home] = {
 #: What a query may name, without arguments; ``p50`` and the like besides.
 AGGREGATES: Tuple[str, ...] = tuple(_HOMES)
 
-_CALL = re.compile(r"([a-z]+)(?:\((.*)\))?$")
-_PERCENT = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,6})?|100)$")
-_INT = re.compile(r"[+-]?[0-9]{1,18}$")
+_CALL = r"([a-z]+)(?:\((.*)\))?$"
+_PERCENT = r"p([0-9]{1,2}(?:\.[0-9]{1,6})?|100)$"
+_INT = r"[+-]?[0-9]{1,18}$"
 
 _made: Dict[str, Aggregate] = {}
 
@@ -121,22 +120,32 @@ def _module(name: str) -> str:
 
 def _read(name: str) -> Tuple[str, Tuple[Any, ...]]:
     """An aggregate's kind, and what its maker is given."""
+    if name in _HOMES:
+        return _called(name, [])
+    import re  # only here: it costs a host 4 ms
+
     text = name.replace(" ", "")
-    percent = _PERCENT.match(text)
+    percent = re.match(_PERCENT, text)
     if percent:
         return "quantiles", ((float(percent.group(1)) / 100,), (text,))
-    call = _CALL.match(text)
+    call = re.match(_CALL, text)
     if not call or call.group(1) not in _HOMES:
         raise AggregateError(
             "there is no aggregate %.40r; there are %s, and p50, p99 and the like" % (name, ", ".join(AGGREGATES))
         )
     kind = call.group(1)
-    given = _HOMES[kind].takes(kind, [_number(kind, each) for each in (call.group(2) or "").split(",") if each])
-    return (kind, ((0.5,), ("median",))) if kind == "median" else (kind, given)
+    return _called(kind, [_number(kind, each) for each in (call.group(2) or "").split(",") if each])
+
+
+def _called(kind: str, given: Arguments) -> Tuple[str, Tuple[Any, ...]]:
+    taken = _HOMES[kind].takes(kind, given)
+    return kind, ((0.5,), ("median",)) if kind == "median" else taken
 
 
 def _number(kind: str, text: str) -> Any:
-    if _INT.match(text):
+    import re
+
+    if re.match(_INT, text):
         return int(text)
     try:
         value = float(text)
