@@ -10,7 +10,7 @@ in UTC, which a snapshot has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from backplane.reduce.faults import ReduceFault
@@ -20,6 +20,7 @@ from backplane.wire.errors import RemoteProtocolError
 #: A piece is one row of a store. One value or one group that is larger is still one piece.
 PIECE_BYTES: Final = 4 << 20
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _LISTED: Final[dict[type, str]] = {list: "l", tuple: "t", set: "s", frozenset: "f"}
 _MADE: Final[dict[str, type]] = {"l": list, "t": tuple, "s": set, "f": frozenset}
 
@@ -106,7 +107,7 @@ def _said(value: Any) -> Any:
     if kind in _LISTED:
         return [_LISTED[kind], *map(_said, value)]
     if kind is datetime and value.tzinfo is UTC:
-        return ["m", value.timestamp()]
+        return ["m", (value - _EPOCH) // timedelta(microseconds=1)]
     if kind is dict:
         return ["d", *(_said(each) for pair in value.items() for each in pair)]
     raise ReduceFault(
@@ -131,7 +132,7 @@ def _meant(said: Any) -> Any:
     if kind == "i":
         return int(rest[0], 16)
     if kind == "m":
-        return datetime.fromtimestamp(rest[0], UTC)
+        return _EPOCH + timedelta(microseconds=rest[0])
     if kind == "u":
         return rest[0].decode("utf-8", "surrogatepass")
     values = map(_meant, rest)
