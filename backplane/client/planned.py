@@ -109,6 +109,7 @@ class PlanQuestion:
                 names=self.names,
                 finish=self.finish if window is None else None,
                 by_host=self.by_host,
+                windowed=window is not None,
             )
             if window is None:
                 return groups

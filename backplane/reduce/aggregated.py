@@ -32,6 +32,8 @@ from provider.runner.columns import numbers
 
 #: Groups of one saved piece, unless they are large.
 _PIECE_GROUPS: Final = 20_000
+#: Aggregates of which that is not null.
+_ZERO: Final = frozenset(("count", "distinct"))
 #: Keys that a job's dictionary may have. A runner begins anew long before.
 _MOST_KEYS: Final = 1 << 20
 
@@ -308,11 +310,16 @@ def _loaded(aggregate: Aggregate, column: Any, many: bool) -> Any:
 
 
 def _results(column: Column, states: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
-    """What a row shows of each state, nulls where there is none."""
+    """What a row shows of each state, and where there is none."""
     if not column.nulls:
         return map(column.aggregate.results, states)
-    none = (None,) * len(column.aggregate.columns)
+    none = of_nothing(column.aggregate)
     return [none if state is None else column.aggregate.results(state) for state in states]
+
+
+def of_nothing(aggregate: Aggregate) -> tuple[int | None, ...]:
+    """What a row shows where all that there was for an aggregate was null, or nothing was: as in SQL."""
+    return (0 if aggregate.name.partition("(")[0] in _ZERO else None,) * len(aggregate.columns)
 
 
 def _counts(packed: Any) -> dict[str, int]:

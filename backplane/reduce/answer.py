@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
-from backplane.reduce.coverage import Counters, Standing, coverage
+from backplane.reduce.coverage import COMPLETE, ENDED, Counters, Standing, coverage
 from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
 from backplane.reduce.expecting import Expecting
 from backplane.reduce.faults import TooMuch
 from backplane.reduce.folds import Fold
 from backplane.reduce.journal import Changes, Journal, Place
+from backplane.reduce.rows import Rows
 from backplane.reduce.saving import Saved
 from backplane.reduce.snapshot import Snapshot
 from backplane.wire import codec
@@ -238,7 +239,7 @@ class Answer:
             seq=self._seq,
             final=final,
             at=self._clock(),
-            table=self._fold.rows(),
+            table=self._table(),
             coverage=coverage(
                 standings,
                 endless=self._endless,
@@ -252,6 +253,14 @@ class Answer:
         if windows is not None:
             self._fold.forget(windows.forgotten(shown=not aside))
         return snapshot
+
+    def _table(self) -> Rows:
+        """The rows. That there is nothing is an answer only if somebody has looked: then a count of it is 0."""
+        rows = self._fold.rows()
+        standings = [each.standing for each in self._providers.values()]
+        if any(each.contributed or each.state in COMPLETE or each.state not in ENDED for each in standings):
+            return rows
+        return rows._replace(rows=())
 
     # -- what outlives this process
 

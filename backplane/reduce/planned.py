@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from backplane.reduce.aggregated import of_nothing
 from backplane.reduce.folds import AggregateFold, StreamFold
 from backplane.reduce.rows import Rows
 
@@ -22,6 +23,7 @@ class GroupedPlan(AggregateFold):
         keys: a column's name for each part of a key.
         names: a column's name for each that the aggregates give; None for the aggregates' own.
         finish: see `Finish`.
+        windowed: these are groups of windows, of which there are as many as there is something in.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class GroupedPlan(AggregateFold):
         names: Sequence[str] | None = None,
         finish: Finish | None = None,
         by_host: bool = False,
+        windowed: bool = False,
     ) -> None:
         super().__init__(aggregates, by_host=by_host)
         self._shown = tuple(names) if names is not None else self._columns
@@ -39,6 +42,10 @@ class GroupedPlan(AggregateFold):
             raise ValueError(f"{len(self._shown)} names for {len(self._columns)} columns")
         self._keys = tuple(keys)
         self._finish = finish
+        #: Without keys there is one row, of nothing too: as in SQL a count of it is 0, and a sum null.
+        self._of_nothing: tuple[int | None, ...] | None = None
+        if not (keys or by_host or windowed):
+            self._of_nothing = tuple(value for each in self._aggregates for value in of_nothing(each))
 
     def rows(self) -> Rows:
         found = super().rows()
@@ -52,7 +59,8 @@ class GroupedPlan(AggregateFold):
         )
         if found.rows and len(columns) != len(found.columns):
             return found  # a key of another shape than the plan's: shown as it is
-        table = Rows(columns, found.rows, tuple(dict.fromkeys(errors)))
+        rows = found.rows if found.rows or self._of_nothing is None else (self._of_nothing,)
+        table = Rows(columns, rows, tuple(dict.fromkeys(errors)))
         return table if self._finish is None else self._finish(table)
 
 

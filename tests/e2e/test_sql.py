@@ -48,6 +48,12 @@ def test_a_group_of_nothing_is_one_row(log: Path) -> None:
     """Aggregates of no rows: counts are 0, and the others null."""
     done = call("sql", f"SELECT count(*) AS n, max(bytes) AS m FROM 'combined:{log}' WHERE status = 7", "-o", "json")
     assert done.rows == [{"n": 0, "m": None}]
+    line = f"combined {log} | where status = 7 | count as n, max(bytes) as m"
+    assert call("run", line, "-o", "json").rows == done.rows
+    assert call("run", line, "-o", "csv").out == "n,m\r\n0,\r\n"
+    assert call("run", f"{line} by path", "-o", "csv").out == "path,n,m\r\n"
+    missing = call("run", line.replace(str(log), f"{log}.gone"), "-o", "csv")
+    assert (missing.status, missing.out) == (3, "n,m\r\n")
 
 
 def test_what_is_wrong_is_pointed_at(log: Path) -> None:

@@ -71,6 +71,14 @@ def test_every_form_of_a_question_is_answered(log: str, tmp_path: Path) -> None:
     assert lr.ask(asked).columns == ("path", "count")
 
 
+def test_a_count_of_nothing_is_nought(log: str) -> None:
+    """One row, in one line, in SQL and built; with groups there is none."""
+    asked = lr.logs("common", log).where("status = 7").count()
+    for each in (asked, str(asked), f"SELECT count(*) FROM 'common:{log}' WHERE status = 7"):
+        assert lr.ask(each).rows == ((0,),)
+    assert lr.ask(asked.by("path")).rows == ()
+
+
 async def test_leaving_the_loop_cancels_the_question(log: str) -> None:
     """The session goes on, and the coordinator has no query any more."""
     async with lr.session() as session:
