@@ -12,38 +12,29 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
 from backplane.cli import naming, shown, targets
 from backplane.cli import run as running
-from backplane.client.named import process
+from backplane.client.named import keeping, process
 from backplane.client.named.ended import last
+from backplane.client.named.keeping import TIMES, agree, empty, opened
 from backplane.client.named.running import Running
 from backplane.client.planned import PlanQuestion
 from backplane.client.question import QueryQuestion
 from backplane.client.store.asked import Asked, texts
 from backplane.client.store.database import Store
 from backplane.client.store.directory import Directory, directory
-from backplane.client.store.lock import locked
 from backplane.query.library import find
-from backplane.wire.errors import LogReduceError, UsageError
+from backplane.wire.errors import UsageError
 from coordinator.table import Provider
 
 #: Options that do not say what is asked: how it is shown, and by whom.
 _SHOWN: Final = frozenset(
     {"output", "quiet", "verbose", "coverage", "named", "detach", "begun", "every", "limit", "groups"}
 )
-#: Options that say how long, how fast and with which login it is asked: those of the last command line count.
-_HOW: Final = frozenset(
-    {
-        *("for_s", "wait", "connect_timeout", "login_timeout", "filter_timeout", "refilter", "fanout", "parallel"),
-        *("user", "identity", "host_key", "known_hosts", "python", "sudo", "allow_root"),
-    }
-)
-#: Options that mean a moment, which is settled when the question is first asked.
-_TIMES: Final = ("since", "until")
 #: What to do about a reduce whose state cannot be saved.
 _INSTEAD: Final = {
     "class": "give it `def save(self):`, which returns its state, and `def load(self, state):`, or ask without --name",
@@ -62,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     where = directory(args.named or f"{_word(question.name)}-{secrets.token_hex(2)}", os.environ)
     asked = _asked(args, question, selection)
     where.make()
-    with _opened(where) as store:
-        _agree(where, store, asked)
+    with opened(where) as store:
+        agree(where, store, asked)
         if _moments(args, store):
             question = running.load_question(args, selection)
         if store.facts.get("ended") is not None:
@@ -83,7 +74,7 @@ def go_on(name: str, ready: Callable[[], None]) -> int:
         ready: called once it is being asked.
     """
     where = directory(name, os.environ)
-    with _opened(where) as store:
+    with opened(where) as store:
         asked, args = kept(store)
         with contextlib.suppress(OSError):
             os.chdir(asked.cwd)
@@ -105,7 +96,7 @@ def kept(store: Store) -> tuple[Asked, argparse.Namespace]:
         raise UsageError("nothing has been asked by this name")
     asked = Asked.from_fact(fact)
     words = dict(asked.words)
-    for name in _TIMES:
+    for name in TIMES:
         words[name] = words[name][1] if words.get(name) else None
     shape = {"output": "none", "quiet": False, "verbose": False, "coverage": None, "begun": None, "detach": True}
     args = argparse.Namespace(
@@ -138,33 +129,11 @@ def show_last(args: argparse.Namespace, question: QueryQuestion | PlanQuestion, 
     return show.status
 
 
-@contextlib.contextmanager
-def _opened(where: Directory) -> Iterator[Store]:
-    """Own a named query; one that got nowhere leaves nothing behind."""
-    with locked(where):
-        try:
-            with Store(where) as store:
-                yield store
-        except UsageError:
-            if _empty(where):
-                where.remove()
-            raise
-
-
-def _empty(where: Directory) -> bool:
-    """Nothing has ever been applied."""
-    try:
-        with Store(where, own=False) as store:
-            return not store.places and not store.facts.get("commit")
-    except LogReduceError:
-        return False
-
-
 def _detached(where: Directory) -> None:
     try:
         process.start(where)
     except UsageError:
-        if _empty(where):
+        if empty(where):
             where.remove()
         raise
 
@@ -177,13 +146,11 @@ def _ask(
     selection: targets.Selection,
     ready: Callable[[], None] = lambda: None,
 ) -> int:
-    fact = store.facts["asked"]
     about = {"title": question.title, "streams": question.streams, "began": store.facts["began"]}
     planned = running.plan(args, question)
-    ends_at = fact["ends_at"]
     planned = replace(
         planned,
-        for_s=None if ends_at is None else max(0.0, ends_at - time.time()),
+        for_s=keeping.left_s(store),
         named=Running(where, store, about, ready),
     )
     for warning in question.notices:
@@ -228,44 +195,14 @@ def _asked(args: argparse.Namespace, question: QueryQuestion | PlanQuestion, sel
     )
 
 
-def _agree(where: Directory, store: Store, asked: Asked) -> None:
-    """Keep the question, or go on with the one that is kept.
-
-    Raises:
-        UsageError: that is another one.
-    """
-    known = store.facts.get("asked")
-    if known is not None:
-        before = Asked.from_fact(known)
-        differs = asked.differs(before, but=_HOW)
-        if differs:
-            raise UsageError(
-                f"{where.name} is another question ({', '.join(differs)} differ{'s' * (len(differs) == 1)}): choose "
-                f"another name, or `logreduce rm --force {where.name}` first"
-            )
-        asked = _again(asked, before)
-    facts: dict[str, Any] = {"asked": asked.to_fact(), "began": store.facts.get("began", time.time())}
-    store.note(facts)
-    store.facts = {**store.facts, **facts}
-
-
-def _again(asked: Asked, before: Asked) -> Asked:
-    """A question that is kept, asked by another command line: that one's time counts only if it says another."""
-    words = {**before.words, **{name: asked.words[name] for name in _HOW & asked.words.keys()}}
-    ends_at = asked.ends_at
-    if words.get("for_s") in (None, before.words.get("for_s")):
-        words["for_s"], ends_at = before.words.get("for_s"), before.ends_at
-    return replace(asked, cwd=before.cwd, ends_at=ends_at, texts=before.texts, words=words)
-
-
 def _word_of(name: str, value: Any) -> Any:
     """An option's value as it is kept: of a moment, what was said and what it meant then."""
-    return [value.text, float(value)] if name in _TIMES and value is not None else value
+    return [value.text, float(value)] if name in TIMES and value is not None else value
 
 
 def _moments(args: argparse.Namespace, store: Store) -> bool:
     """Mean by 10m what was meant when the question was first asked; whether that is another moment."""
-    meant = {name: said[1] for name in _TIMES if (said := store.facts["asked"]["words"].get(name))}
+    meant = keeping.meant(store)
     another = any(getattr(args, name) != at for name, at in meant.items())
     for name, at in meant.items():
         setattr(args, name, at)
