@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from provider.runner.aggregates import chosen
 from provider.runner.folding import Scan
 from provider.runner.plan import Plan
+from provider.runner.spawn import hold_heap
 
 #: As `provider.runner.files` reads.
 BLOCK = 1 << 17
@@ -42,6 +43,7 @@ COMBINED = {
 
 def main() -> None:
     path, name = sys.argv[1:3]
+    hold_heap()
     parts = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     plan = Plan.of(dict(QUESTIONS[name], version=1, format=REGEX if name == "captures" else COMBINED))
     aggregate = chosen([plan.aggregates[0].name])[0]
