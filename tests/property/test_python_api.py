@@ -6,8 +6,9 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from backplane.query.oneline import one_line
 from backplane.query.sql import sql
 from tests.rigs.asked import rows
 
+AT: Final = datetime(2015, 5, 17, 10, 5, 3, tzinfo=UTC)
 FORMAT = Path(__file__).parents[1] / "rigs" / "log.toml"
 
 
@@ -27,6 +29,12 @@ class Record(NamedTuple):
     path: str | None
     took: int | None
     who: str | None
+    seen: str | None
+
+    @property
+    def at(self) -> datetime | None:
+        """When."""
+        return None if self.seen is None else datetime.fromisoformat(self.seen)
 
 
 class Fold(NamedTuple):
@@ -38,9 +46,10 @@ class Fold(NamedTuple):
     plain: Callable[[list[Any]], Any]
 
     def folded(self, group: Iterable[Record], *, in_sql: bool) -> Any:
-        """Of nothing but nulls one line says null, and SQL counts them."""
+        """Of nothing but nulls one line says null, unless it counts, and SQL asks for another value here."""
         values = [value for record in group if (value := self.of(record)) is not None]
-        return self.plain(values) if values or in_sql else None
+        counts = self.line.startswith(("count", "distinct"))
+        return self.plain(values) if values or in_sql or counts else None
 
 
 class Part(NamedTuple):
@@ -51,7 +60,13 @@ class Part(NamedTuple):
     plain: Callable[[Any], Any]
 
 
+def hour(times: list[datetime]) -> datetime | None:
+    """The beginning of the last one's."""
+    return max(times).replace(minute=0, second=0, microsecond=0) if times else None
+
+
 CONDITIONS = (
+    Part("seen > '2015-05-17T10:05:03Z'", "seen > '2015-05-17T10:05:03Z'", lambda r: r.seen is not None and r.at > AT),
     Part("status >= 500", "status >= 500", lambda r: r.status is not None and r.status >= 500),
     Part("took between 0 and 9", "took BETWEEN 0 AND 9", lambda r: r.took is not None and 0 <= r.took <= 9),
     Part("who is null", "who IS NULL", lambda r: r.who is None),
@@ -68,6 +83,8 @@ KEYS = (
     Part("status", "status", lambda r: r.status),
     Part("path", "path", lambda r: r.path),
     Part("lower(who)", "lower(who)", lambda r: r.who and r.who.lower()),
+    Part("seen", "seen", lambda r: r.at),
+    Part("bin(seen, 1m)", "date_trunc('minute', seen)", lambda r: r.at and r.at.replace(second=0, microsecond=0)),
     Part("took + 1", "took + 1", lambda r: None if r.took is None else r.took + 1),
 )
 AGGREGATES = (
@@ -75,6 +92,8 @@ AGGREGATES = (
     Fold("count(took)", "count(took)", lambda r: r.took, len),
     Fold("min(took)", "min(took)", lambda r: r.took, lambda values: min(values, default=None)),
     Fold("max(took)", "max(took)", lambda r: r.took, lambda values: max(values, default=None)),
+    Fold("min(seen)", "min(seen)", lambda r: r.at, lambda values: min(values, default=None)),
+    Fold("max(bin(seen, 1h))", "date_trunc('hour', max(seen))", lambda r: r.at, hour),
     Fold("sum(took * 2)", "coalesce(sum(took * 2), 0)", lambda r: r.took, lambda values: 2 * sum(values)),
     Fold("distinct(who)", "count(DISTINCT who)", lambda r: r.who, lambda values: len(set(values))),
 )
@@ -85,6 +104,9 @@ RECORDS = st.builds(
     st.one_of(st.none(), st.sampled_from(["/a", "/a/b", "/B", "x%y", "", "/a_b"])),
     st.one_of(st.none(), st.integers(-3, 40)),
     st.one_of(st.none(), st.sampled_from(["ann", "Bob"])),
+    st.one_of(
+        st.none(), st.sampled_from([f"2015-05-17T{each}Z" for each in ("10:05:03", "10:05:59.000001", "12:00:00")])
+    ),
 )
 LOGS = st.lists(st.lists(RECORDS, max_size=8), min_size=1, max_size=3)
 Rows = list[tuple[Any, ...]]
@@ -122,8 +144,8 @@ class Question(NamedTuple):
         return f"SELECT {', '.join(columns)} FROM '{FORMAT}:/log'{f' WHERE {where}' if where else ''}{by}"
 
     def plain(self, records: Iterable[Record], *, in_sql: bool = False) -> Rows:
-        """By a plain loop. In SQL there is a row of no record too, where nothing groups."""
-        groups: dict[tuple[Any, ...], list[Record]] = {(): []} if in_sql and not self.keys else {}
+        """By a plain loop. There is a row of no record too, where nothing groups."""
+        groups: dict[tuple[Any, ...], list[Record]] = {} if self.keys else {(): []}
         for record in records:
             if all(condition.plain(record) for condition in self.conditions):
                 groups.setdefault(tuple(key.plain(record) for key in self.keys), []).append(record)

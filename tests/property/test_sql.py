@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +21,54 @@ from tests.rigs.drawn import mutated
 
 duckdb = pytest.importorskip("duckdb", reason="duckdb says what SQL means, and is not installed")
 
-Record = tuple[int | None, str | None, int | None, str | None]
+Record = tuple[int | None, str | None, int | None, str | None, str | None]
 FORMAT = Path(__file__).parents[1] / "rigs" / "log.toml"
-COLUMNS = "status INTEGER, path VARCHAR, took BIGINT, who VARCHAR"
+COLUMNS = "status INTEGER, path VARCHAR, took BIGINT, who VARCHAR, seen TIMESTAMP"
+MOMENTS = ("17T10:05:03", "17T10:05:03.25", "17T10:05:59.999999", "17T10:06:00", "17T23:59:59", "18T00:00:00.000001")
 RECORDS: st.SearchStrategy[Record] = st.tuples(
     st.one_of(st.none(), st.sampled_from([200, 404, 500, 503])),
     st.one_of(st.none(), st.sampled_from(["/a", "/a/b", "/B", "x%y", "", "/a_b"])),
     st.one_of(st.none(), st.integers(-3, 40)),
     st.one_of(st.none(), st.sampled_from(["ann", "Bob"])),
+    st.one_of(st.none(), st.sampled_from([f"2015-05-{each}Z" for each in MOMENTS])),
 )
 LOGS = st.lists(st.lists(RECORDS, max_size=8), min_size=1, max_size=3)
 
 NUMBERS = ("status", "took", "took + 1", "took * 2 - status", "abs(took)", "length(path)", "coalesce(took, 0)", "-took")
 TEXTS = ("path", "who", "lower(path)", "substr(path, 1, 2)", "upper(who)", "coalesce(who, 'none')", "left(path, 2)")
+MINUTE = "date_trunc('minute', seen)"
+TIMES = ("seen", MINUTE, "date_trunc('hour', seen)", "nullif(seen, seen)", "CASE WHEN took > 3 THEN seen END")
 CONDITIONS = (
     *("status >= 500", "status = 404", "took <> 3", "status IN (200, 503)", "took BETWEEN 0 AND 9", "who IS NULL"),
     *("path LIKE '/a%'", "path LIKE '%b'", "path LIKE '/a_b'", "path ILIKE '/b'", "path LIKE 'x!%y' ESCAPE '!'"),
     *("path NOT LIKE '%a%'", "who IS NOT NULL", "regexp_matches(path, '^/[ab]')", "path NOT IN ('/a', '')"),
     *("starts_with(path, '/a')", "contains(path, '%')", "CASE WHEN status > 300 THEN took > 3 ELSE took < 9 END"),
     *("nullif(took, 3) IS NULL", "(took > 5) IS TRUE", "(took > 5) IS NOT TRUE", "took NOT BETWEEN 2 AND 5"),
+    *("seen > '2015-05-17T10:05:03Z'", "seen IS NULL", f"{MINUTE} = '2015-05-17T10:05:00Z'", "hour(seen) = 10"),
     *("who = 'ann'", "path < who", "took % 100 = 7", "path = ''", "took > status / 100"),
 )
 AGGREGATES = (
     *("count(*)", "count(took)", "sum(took)", "min(took)", "max(took)", "avg(took)", "min(path)", "max(who)"),
     *("count(DISTINCT who)", "count(*) FILTER (WHERE status >= 500)", "sum(took) FILTER (WHERE path LIKE '/a%')"),
     *("coalesce(count_if(took > 3), 0)", "sum(CASE WHEN status = 200 THEN 1 ELSE 0 END)", "sum(took) * 2 + count(*)"),
+    *(
+        "max(seen)",
+        "min(seen)",
+        "avg(seen)",
+        "max(seen) - min(seen)",
+        "count(DISTINCT seen)",
+        "date_trunc('hour', max(seen))",
+    ),
+    *(
+        "max(seen) FILTER (WHERE took > 3)",
+        "epoch(min(seen))",
+        "hour(max(seen))",
+        "max(CASE WHEN took > 3 THEN seen END)",
+    ),
     *("coalesce(sum(took), -1)", "max(took) - min(took)", "count(nullif(status, 200))", "stddev(took)"),
 )
+
+HAVING = ("count(*) > 1", "sum(took) >= 3", "max(who) IS NULL", "max(seen) > '2015-05-17T10:06:00Z'")
 
 
 @st.composite
@@ -62,7 +84,7 @@ def conditions(draw: st.DrawFn) -> str:
 @st.composite
 def grouped(draw: st.DrawFn) -> str:
     """A SELECT of groups, sorted by all of its columns."""
-    keys = draw(st.lists(st.sampled_from(NUMBERS + TEXTS), max_size=2, unique=True))
+    keys = draw(st.lists(st.sampled_from(NUMBERS + TEXTS + TIMES), max_size=2, unique=True))
     folded = draw(st.lists(st.sampled_from(AGGREGATES), min_size=0 if keys else 1, max_size=3, unique=True))
     named = [f"{part} AS c{number}" if draw(st.booleans()) else part for number, part in enumerate(keys + folded)]
     how = draw(st.sampled_from(["positions", "text"]))
@@ -70,9 +92,7 @@ def grouped(draw: st.DrawFn) -> str:
     text = f"SELECT {', '.join(named)} FROM log"
     text += f" WHERE {draw(conditions())}" if draw(st.booleans()) else ""
     text += f" GROUP BY {', '.join(by)}" if keys else ""
-    text += f" HAVING {draw(st.sampled_from(['count(*) > 1', 'sum(took) >= 3', 'max(who) IS NULL']))}" * draw(
-        st.integers(0, 1)
-    )
+    text += f" HAVING {draw(st.sampled_from(HAVING))}" * draw(st.integers(0, 1))
     return text + _sorting(draw, len(named))
 
 
@@ -85,13 +105,13 @@ def _sorting(draw: st.DrawFn, columns: int) -> str:
 @st.composite
 def distinct(draw: st.DrawFn) -> str:
     """A SELECT of rows of which each is there once."""
-    columns = draw(st.lists(st.sampled_from(NUMBERS + TEXTS), min_size=1, max_size=3, unique=True))
+    columns = draw(st.lists(st.sampled_from(NUMBERS + TEXTS + TIMES), min_size=1, max_size=3, unique=True))
     where = f" WHERE {draw(conditions())}" if draw(st.booleans()) else ""
     return f"SELECT DISTINCT {', '.join(columns)} FROM log{where}{_sorting(draw, len(columns))}"
 
 
 def _log(records: Sequence[Record]) -> bytes:
-    names = ("status", "path", "took", "who")
+    names = ("status", "path", "took", "who", "seen")
     return b"".join(json.dumps(dict(zip(names, record, strict=True))).encode() + b"\n" for record in records)
 
 
@@ -106,19 +126,24 @@ def _theirs(text: str, logs: Sequence[Sequence[Record]]) -> tuple[tuple[str, ...
         connection.execute(f"CREATE TABLE log ({COLUMNS})")
         for records in logs:
             if records:
-                connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", records)
+                connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?)", records)
         answer = connection.execute(text)
         return tuple(column[0] for column in answer.description), answer.fetchall()
 
 
 def _plain(table: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Numbers as a float shows them, where they are none of the whole ones."""
+    """Numbers as a float shows them, where they are none of the whole ones; times in UTC, said or not."""
     return [tuple(_number(value) for value in row) for row in table]
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, (bool, str)) or value is None:
         return value
+    if isinstance(value, datetime):
+        # Of a mean the last digit is anyone's.
+        return "a time", round(value.replace(tzinfo=UTC).timestamp(), 5)
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     number = round(float(value), 6)
     return 0.0 if number == 0 else number
 
@@ -131,7 +156,7 @@ def test_groups_are_what_duckdb_says(text: str, logs: list[list[Record]]) -> Non
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.sampled_from(NUMBERS + TEXTS), min_size=1, max_size=4, unique=True), conditions(), LOGS)
+@given(st.lists(st.sampled_from(NUMBERS + TEXTS + TIMES), min_size=1, max_size=4, unique=True), conditions(), LOGS)
 def test_lines_are_what_duckdb_says(columns: list[str], where: str, logs: list[list[Record]]) -> None:
     """Without an aggregate: the rows for which the condition is true, and not those for which it is unknown."""
     text = f"SELECT {', '.join(columns)} FROM log WHERE {where}"
@@ -158,8 +183,8 @@ def test_columns_are_called_as_duckdb_calls_them(column: str) -> None:
     if sql(f"SELECT {column} FROM '{FORMAT}:/log' AS log").streams:
         ours = sql(f"SELECT {column} FROM '{FORMAT}:/log' AS log").values
     else:
-        ours = _ours(text, [[(200, "/a", 1, None)]])[0]
-    assert ours == _theirs(text, [[(200, "/a", 1, None)]])[0]
+        ours = _ours(text, [[(200, "/a", 1, None, None)]])[0]
+    assert ours == _theirs(text, [[(200, "/a", 1, None, None)]])[0]
 
 
 @settings(max_examples=50, deadline=None)
@@ -169,7 +194,7 @@ def test_the_same_question_in_one_line_and_by_a_plain_loop(logs: list[list[Recor
     text = "SELECT path, count(*), sum(took) FROM log WHERE status >= 404 AND took IS NOT NULL GROUP BY path"
     line = f"{FORMAT} /log | where status >= 404 and took is not null | count, sum(took) by path"
     loop: dict[str | None, list[int]] = {}
-    for status, path, took, _ in (record for records in logs for record in records):
+    for status, path, took, *_ in (record for records in logs for record in records):
         if status is not None and status >= 404 and took is not None:
             loop.setdefault(path, []).append(took)
     wanted = sorted(((path, len(some), sum(some)) for path, some in loop.items()), key=repr)
