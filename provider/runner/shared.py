@@ -34,7 +34,7 @@ _STRANGE = 8
 Give = Callable[[], None]
 
 
-class _Verdicts(Dict[Any, bool]):
+class _Verdicts(dict):  # type: ignore[type-arg]  # Dict is but a hint in what travels
     """Whether a condition is true, by a field's bytes."""
 
     def __init__(self, test: Callable[[Any], bool]) -> None:

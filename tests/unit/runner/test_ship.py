@@ -107,6 +107,14 @@ def test_types_stay_at_home() -> None:
     assert left < 5
 
 
+def test_no_class_is_made_of_a_hint() -> None:
+    """What stands for typing in what travels has no classes but one to derive from."""
+    for name, (_, source) in ship._modules().items():
+        for node in ast.walk(ast.parse(source)):
+            bases = [ast.unparse(base).partition("[")[0] for base in getattr(node, "bases", ())]
+            assert not set(bases) & (set(dir(hints)) - {"NamedTuple"}), name
+
+
 @pytest.mark.parametrize("later", [False, True], ids=["at once", "when asked"])
 def test_a_named_tuple_without_typing_is_one(later: bool) -> None:
     """Fields, defaults, methods and what is missing, also where annotations are made when they are asked for."""
