@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
-from backplane.reduce.coverage import COMPLETE, ENDED, Counters, Standing, coverage
+from backplane.reduce.coverage import COMPLETE, ENDED, NOT_ASKED, Counters, Standing, coverage
 from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
 from backplane.reduce.expecting import Expecting
 from backplane.reduce.faults import TooMuch
@@ -31,9 +31,6 @@ from backplane.wire import codec
 from backplane.wire.errors import RemoteProtocolError
 from backplane.wire.messages import Beat, Cut, End, Gap, Message, NeedStart, Open, State, Targets
 
-#: Why a provider was dropped that had not been started when the limit of rows was reached. It stays ``unreachable``:
-#: nobody got there, and the answer is not complete without it.
-NOT_ASKED: Final = "not asked: the limit was reached first"
 #: How a coordinator begins the reason of one that a drain met before it had started.
 _DROPPED: Final = "cancelled before it had started"
 
@@ -246,6 +243,8 @@ class Answer:
                 final=final,
                 inexact=self._fold.inexact(),
                 late=windows.late if windows else {},
+                enough=self._enough,
+                reached=self._fold.reached,
             ),
             coverage_full=self._coverage_full,
             windows=told,

@@ -31,6 +31,14 @@ class ContextFold(StreamFold):
         #: Providers of which a line was not taken any more, so that what they still send stands around that.
         self._closed: set[str] = set()
 
+    @property
+    def full(self) -> bool:  # type: ignore[override]  # as in every stream
+        return self._truncated  # one line more is found by then, so that what follows the last one has come
+
+    @property
+    def reached(self) -> bool:  # type: ignore[override]  # likewise
+        return self._own and self._kept >= self._limit
+
     def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
         for value in values:
             what, line = _row(value)
@@ -65,7 +73,7 @@ class ContextFold(StreamFold):
         return Rows(COLUMNS, tuple(rows))
 
     def inexact(self) -> list[str]:
-        return [f"only the first {self._kept} rows are shown, the limit was reached"] if self._truncated else []
+        return [self._cut_off(self._kept)] if self._truncated and not self.reached else []
 
 
 def _row(value: Any) -> tuple[int, str]:

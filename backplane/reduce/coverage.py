@@ -26,6 +26,12 @@ COMPLETE: Final = frozenset(("done", "left", "filtered_out"))
 #: What these had contributed stays, and is less than all. (A filter may say no when it is asked again after a break.)
 _CUT_SHORT: Final = ("failed", "killed", "lost", "filtered_out")
 
+#: Why a provider was dropped that had not been started when the limit of rows was reached. It stays ``unreachable``:
+#: nobody got there.
+NOT_ASKED: Final = "not asked: the limit was reached first"
+#: Why one was that had.
+_STOPPED: Final = "stopped: the limit was reached"
+
 #: Sentences in ``inexact``: of a thousand providers that each have a gap, the first few tell the story.
 MOST_REASONS: Final = 20
 #: Gaps kept for each provider; the rest are counted.
@@ -129,6 +135,8 @@ class Coverage:
     complete: bool
     #: Why the answer is less than exact, in sentences.
     inexact: tuple[str, ...]
+    #: Who was not read to the end on purpose, because there was enough already; None where no limit was reached.
+    stopped: tuple[str, ...] | None = None
 
     @property
     def states(self) -> dict[str, int]:
@@ -153,6 +161,8 @@ class Coverage:
     def to_dict(self, *, providers: bool) -> dict[str, Any]:
         """As the JSON contract has it, with or without a row for each provider."""
         said: dict[str, Any] = {"targets": len(self.providers), "states": self.states}
+        if self.stopped is not None:
+            said["stopped"] = list(self.stopped)
         if providers:
             said["providers"] = {name: row.to_dict() for name, row in self.providers.items()}
         return said
@@ -379,22 +389,34 @@ def coverage(
     final: bool,
     inexact: list[str],
     late: Mapping[str, int] = MappingProxyType({}),
+    enough: bool = False,
+    reached: bool = False,
 ) -> Coverage:
     """The coverage of an answer.
 
     Args:
+        enough: a limit was reached, and whoever had not come to an end by then was stopped.
+        reached: that limit is the question's own, so that nothing is missing of what was asked, whoever was not heard.
         late: records that came after their window was forgotten, by provider.
         endless: the query ends only when it is told to, so that ``running`` is well in its ``final`` snapshot.
         inexact: what the reducer itself leaves out.
     """
     well = COMPLETE | {"running"} if endless and final else COMPLETE
-    reasons = inexact + _reasons(standings, drained=endless and final)
+    reasons = inexact + _reasons(standings, drained=endless and final and not enough)
     if len(reasons) > MOST_REASONS:
         reasons[MOST_REASONS - 1 :] = [f"and {len(reasons) - MOST_REASONS + 1} more reasons"]
+    rows = {name: standings[name].row(late.get(name, 0)) for name in sorted(standings)}
+    stopped = None
+    if (enough or reached) and final:
+        stopped = [name for name, row in rows.items() if row.state in LIVE or row.reason == NOT_ASKED]
+        for name in stopped:
+            rows[name] = dataclasses.replace(rows[name], reason=rows[name].reason or _STOPPED)
+    all_well = bool(standings) and all(each.state in well for each in standings.values())
     return Coverage(
-        providers=MappingProxyType({name: standings[name].row(late.get(name, 0)) for name in sorted(standings)}),
-        complete=bool(standings) and all(each.state in well for each in standings.values()),
+        providers=MappingProxyType(rows),
+        complete=all_well or (reached and final),
         inexact=tuple(reasons),
+        stopped=None if stopped is None else tuple(stopped),
     )
 
 

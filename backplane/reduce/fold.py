@@ -24,6 +24,10 @@ class Fold(Protocol):
         """Nothing more is taken: the query may end."""
 
     @property
+    def reached(self) -> bool:
+        """It holds as many rows as the question asked for itself: more would be no better answer."""
+
+    @property
     def windows(self) -> Windows | None:
         """Which windows are open, of an answer by event time; None for any other."""
 
@@ -97,6 +101,7 @@ class Plain:
     """A fold that is only data: nothing has to be ended. Of all of time."""
 
     windows: Windows | None = None
+    reached = False
 
     def forget(self, windows: Sequence[Window]) -> None:
         pass

@@ -182,12 +182,13 @@ class StreamFold(_Raw):
     """No reduce: rows as they arrive, up to a limit.
 
     Args:
-        limit: rows.
+        limit: rows that are asked for; None for the usual limit, which nobody has asked for.
         most_bytes: of their keys and values, about.
     """
 
     def __init__(self, limit: int | None = None, most_bytes: int | None = None) -> None:
         super().__init__(by_host=True)
+        self._own = limit is not None
         self._limit = STREAM_ROWS if limit is None else limit
         self._room = STREAM_BYTES if most_bytes is None else most_bytes
         self._rows: list[Entry] = []
@@ -195,7 +196,11 @@ class StreamFold(_Raw):
 
     @property
     def full(self) -> bool:  # type: ignore[override]  # a constant for the others
-        return self._truncated
+        return self._truncated or self.reached
+
+    @property
+    def reached(self) -> bool:  # type: ignore[override]  # likewise
+        return self._own and len(self._rows) >= self._limit
 
     def values(self, provider: str, keys: Keys, values: Sequence[Any]) -> None:
         if self._truncated:
@@ -231,7 +236,12 @@ class StreamFold(_Raw):
         return table(self._rows, ("value",), in_order=True)
 
     def inexact(self) -> list[str]:
-        return [f"only the first {len(self._rows)} rows are shown, the limit was reached"] if self._truncated else []
+        return [self._cut_off(len(self._rows))] if self._truncated and not self.reached else []
+
+    def _cut_off(self, rows: int) -> str:
+        if rows < self._limit:
+            return f"only the first {rows:,} rows are shown: their size is at its limit (--limit takes another)"
+        return f"only the first {rows:,} rows are shown: that is the limit where none is asked for (--limit takes one)"
 
 
 def _weight(value: Any) -> int:

@@ -111,7 +111,7 @@ def test_prints_are_labelled_on_stderr(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_reduce_are_lines(tmp_path: Path) -> None:
-    """host: value, as they come; over the limit it stops and says so."""
+    """host: value, as they come; at a limit it stops and says so, and nothing is missing of what was asked."""
     query = _query(tmp_path, "def map(lines):\n    for line in lines:\n        yield line\n")
     log = tmp_path / "app.log"
     log.write_text("".join(f"line {n}\n" for n in range(100)))
@@ -119,7 +119,23 @@ def test_rows_without_a_reduce_are_lines(tmp_path: Path) -> None:
     assert (whole.status, whole.out) == (0, "".join(f"local: line {n}\n" for n in range(100)))
     cut = call("run", query, log, "--limit", "10")
     assert cut.out == "".join(f"local: line {n}\n" for n in range(10))
-    assert "limit" in cut.err
+    assert (cut.status, "logreduce: limit reached" in cut.err) == (0, True)
+
+
+@pytest.mark.parametrize("words", [["run", "raw {log} | limit 3"], ["sql", "SELECT * FROM 'raw:{log}' LIMIT 3"]])
+def test_as_many_lines_as_were_asked_for_are_a_complete_answer(words: list[str], tmp_path: Path) -> None:
+    """However many hosts there are, and however much of their logs is left unread, which is said by host."""
+    log = tmp_path / "large.log"
+    log.write_text("a line of a log\n" * 500_000)
+    hosts = [{"targets": [f"web{n}"], "labels": {"via": "env"}} for n in range(1, 4)]
+    (tmp_path / "hosts.json").write_text(json.dumps(hosts))
+    verb, question = words[0], words[1].format(log=log)
+    done = call(verb, question, "-i", tmp_path / "hosts.json", "-o", "json")
+    told = done.snapshot
+    assert (done.status, len(told["rows"]), told["complete"], told["inexact"]) == (0, 3, True, []), done.err
+    unread = {name for name, row in told["coverage"]["providers"].items() if row["state"] != "done"}
+    assert set(told["coverage"]["stopped"]) == unread
+    assert "logreduce: limit reached" in done.err
 
 
 def test_parameters_are_set(tmp_path: Path) -> None:

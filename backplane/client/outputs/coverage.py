@@ -6,6 +6,8 @@ business.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from backplane.client.outputs.harmless import harmless
 from backplane.reduce.coverage import COMPLETE, Coverage
 from backplane.reduce.names import folded
@@ -22,12 +24,24 @@ _QUIET = COMPLETE | {"pending", "connecting", "filtering", "running"}
 
 def coverage_lines(snapshot: Snapshot) -> list[str]:
     """How many providers are in which state, a line for each reason why one is not well, and what is not exact."""
-    lines = [" · ".join(f"{n} {_word(state)}" for state, n in snapshot.coverage.states.items()) or "no providers"]
+    lines = [" · ".join(f"{n} {_word(state)}" for state, n in _states(snapshot.coverage).items()) or "no providers"]
     lines += _named(snapshot.coverage)
+    stopped = snapshot.coverage.stopped
+    if stopped is not None:
+        unread = f": {harmless(folded(stopped, _MOST_NAMES))} not read to the end" if stopped else ""
+        lines.append(f"limit reached{unread}")
     if snapshot.final and snapshot.coverage.states.keys() == {"filtered_out"}:
         lines.append("the query's filter kept none of them, so nothing was read (`logreduce explain` shows the filter)")
     lines += [f"inexact: {harmless(reason)}" for reason in snapshot.inexact]
     return lines + [f"approximate {harmless(', '.join(names))}: {said}" for said, names in _approximate(snapshot)]
+
+
+def _states(coverage: Coverage) -> dict[str, int]:
+    """How many are in which state, those that were stopped in one of their own."""
+    states = Counter(coverage.states)
+    stopped = coverage.stopped or ()
+    states -= Counter(coverage.providers[name].state for name in stopped)
+    return dict(states) | ({"stopped": len(stopped)} if stopped else {})
 
 
 def _approximate(snapshot: Snapshot) -> list[tuple[str, list[str]]]:
@@ -42,7 +56,7 @@ def _named(coverage: Coverage) -> list[str]:
     lines = [
         f"{_word(state)} {harmless(folded(names, _MOST_NAMES))}" + (f": {harmless(reason)}" if reason else "")
         for (state, reason), names in coverage.named().items()
-        if state not in _QUIET
+        if state not in _QUIET and not set(names) <= set(coverage.stopped or ())
     ]
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES - 1 :] = [f"and {len(lines) - _MOST_LINES + 1} more reasons; -o json has them all"]

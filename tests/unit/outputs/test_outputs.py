@@ -24,7 +24,8 @@ from backplane.reduce.rows import Rows
 from backplane.reduce.snapshot import Snapshot
 from backplane.reduce.windows import Told
 from backplane.wire.errors import UsageError
-from backplane.wire.messages import State
+from backplane.wire.messages import Cut, NeedStart, State
+from provider.runner.columns import values_payload
 
 EVIL = "a\x1b]0;pwned\x07\x1b[2J\x9b31m\u202egpj\u200b\x7f\udcff\n\r\tend"
 
@@ -285,3 +286,17 @@ def test_columns_that_are_not_exact_are_named() -> None:
     assert "approximate" not in shown("csv", given) + shown("table", given)
     assert "approximate p50, p99: within 1 %" in shown("table", given, isatty=True)
     assert coverage_lines(snapshot([(None, 1)], fold=folds.AggregateFold(["count", "distinct"])))[1:] == []
+
+
+def test_who_was_stopped_at_a_limit_is_named() -> None:
+    """As a state of its own, and not as one that still runs or could not be reached."""
+    answer = Answer(query="q", query_id="1", fold=folds.StreamFold(limit=1), targets=["web1", "web2", "web3"])
+    answer.handle("web1", NeedStart(job=1, query="1", provider="web1"))
+    answer.handle("web1", Cut(job=1, epoch=1, seq=1, last=True, content="values", payload=values_payload(["a"])))
+    for name, state in (("web1", "running"), ("web2", "unreachable"), ("web3", "done")):
+        reason = "cancelled before it had started" if state == "unreachable" else None
+        answer.handle(name, State(query="1", provider=name, state=state, reason=reason))
+    assert coverage_lines(answer.snapshot(final=True)) == [
+        "1 done · 2 stopped",
+        "limit reached: web[1-2] not read to the end",
+    ]

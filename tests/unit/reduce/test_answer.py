@@ -299,17 +299,47 @@ def test_messages_that_are_for_others_do_nothing() -> None:
     assert reason(answer) == ("pending", None)
 
 
-def test_a_stream_that_is_full_says_so_once() -> None:
+def test_a_stream_that_is_full_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The query may end, and its snapshots say that they are not all."""
-    answer = asked(folds.StreamFold(limit=2))
-    orders = told(answer, values("a", "b"), values("c", seq=2), values("d", seq=3))
+    monkeypatch.setattr(folds, "STREAM_ROWS", 2)
+    answer = asked(folds.StreamFold())
+    orders = told(answer, state("running"), values("a", "b"), values("c", seq=2), values("d", seq=3))
     assert orders == [
         Applied("web1", JOB, 1),
         Applied("web1", JOB, 2),
         Enough("the limit of rows was reached"),
         Applied("web1", JOB, 3),
     ]
-    assert answer.snapshot().inexact == ("only the first 2 rows are shown, the limit was reached",)
+    snapshot = answer.snapshot(final=True)
+    said = "only the first 2 rows are shown: that is the limit where none is asked for (--limit takes one)"
+    assert (snapshot.inexact, snapshot.complete, snapshot.exit_status) == ((said,), False, 3)
+    assert snapshot.coverage.stopped == ("web1",)
+
+
+def test_as_many_rows_as_were_asked_for_are_a_complete_answer() -> None:
+    """No row more has to come before the query may end, and whoever was stopped or not heard is named."""
+    answer = asked(folds.StreamFold(limit=2), targets=("web1", "web2", "web3", "web4"))
+    told(answer, state("running"), state("running", "web2"), state("done", "web4"))
+    assert told(answer, values("a")) == [Applied("web1", JOB, 1)]
+    early = answer.snapshot(final=True)
+    assert (early.complete, early.coverage.stopped, early.exit_status) == (False, None, 3)
+    assert told(answer, values("b", seq=2))[1:] == [Enough("the limit of rows was reached")]
+    told(answer, state("unreachable", "web3", "cancelled before it had started"))
+    assert (answer.snapshot().complete, answer.snapshot().coverage.stopped) == (False, None)
+    last = answer.snapshot(final=True)
+    assert (last.complete, last.inexact, last.exit_status) == (True, (), 0)
+    assert last.coverage.stopped == ("web1", "web2", "web3")
+    assert last.coverage.providers["web1"].reason == "stopped: the limit was reached"
+    assert last.to_dict()["coverage"]["stopped"] == ["web1", "web2", "web3"]
+
+
+def test_who_fails_does_not_spoil_what_was_asked_for() -> None:
+    """Any two rows were: who comes too late for them is said, and no matter for the exit status."""
+    answer = asked(folds.StreamFold(limit=2), targets=("web1", "web2"))
+    told(answer, state("failed", "web2", "there is no x.log"), values("a", "b"), state("done"))
+    last = answer.snapshot(final=True)
+    assert (last.exit_status, last.coverage.stopped) == (0, ())
+    assert last.coverage.states == {"done": 1, "failed": 1}
 
 
 def test_who_is_dropped_because_the_limit_was_reached_is_not_said_to_fail() -> None:

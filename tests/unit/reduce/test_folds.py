@@ -169,8 +169,11 @@ def test_a_stream_stops_at_rows_or_bytes() -> None:
     assert folds.StreamFold().rows()[:2] == (("host", "value"), ())
     heavy = fed(folds.StreamFold(most_bytes=1000), ("a", None, ["x" * 600, "x" * 600]))
     assert (heavy.full, len(heavy.rows().rows)) == (True, 1)
+    assert (heavy.reached, stream.reached, stream.inexact()) == (False, True, [])
+    (why,) = heavy.inexact()
+    assert why == "only the first 1 rows are shown: their size is at its limit (--limit takes another)"
     exact = fed(folds.StreamFold(limit=2), ("a", None, ["1", "2"]))
-    assert (exact.full, exact.inexact()) == (False, [])
+    assert (exact.full, exact.reached, exact.inexact()) == (True, True, [])
 
 
 def test_make_refuses_what_is_not_a_fold() -> None:
