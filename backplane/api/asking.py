@@ -7,7 +7,6 @@ are read; connects to nobody.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from backplane.api.builder import Logs
 from backplane.api.pruning import pruned
 from backplane.api.script import Script
 from backplane.api.targets import Selection, Targets, selection
-from backplane.api.texts import is_one_line, is_sql, located
+from backplane.api.texts import is_one_line, is_sql, located, path_of
 from backplane.client.planned import PlanQuestion, plan_question
 from backplane.client.question import QueryQuestion, no_windows
 from backplane.client.spec import Options, Ready
@@ -76,6 +75,8 @@ class Reach(TypedDict, total=False):
 class How(Reach, total=False):
     """All that can be said of one question besides; as `logreduce run` calls it, unless noted."""
 
+    #: ``--name``: question and answer are kept by it, and gone on with when asked again.
+    name: str
     #: Files instead of the question's own.
     files: Texts
     #: ``--set``: constants of a query file or a decorated function.
@@ -134,7 +135,7 @@ def prepared(query: Ask, how: How, every_s: float | None = EVERY_S) -> Prepared:
         UsageError: the question is wrong, or the options are, or nobody is selected.
     """
     _known(how)
-    chosen = selection(_targets(how))
+    chosen = selection(targets(how))
     _times_agree(how)
     question = _question(query, how, local=chosen.local)
     if isinstance(question, PlanQuestion):
@@ -178,7 +179,12 @@ def _times_agree(how: How) -> None:
         raise UsageError("since= is not before until=, so no line is in between")
 
 
-def _targets(how: How) -> Targets:
+def targets(how: How) -> Targets:
+    """Whom it asks, in the words of the command line.
+
+    Raises:
+        UsageError: a duration or a choice is none.
+    """
     given: dict[str, Any] = {
         "where": _texts(how.get("hosts")),
         "group": _texts(how.get("groups")),
@@ -238,13 +244,11 @@ def _question(query: Ask, how: How, *, local: bool) -> PlanQuestion | QueryQuest
 
 def _read(query: Ask, sources: list[str] | None, how: How) -> OneLine | Query:
     if isinstance(query, Script):
-        return query.understood(sources, _settings(how))
+        return query.understood(sources, settings(how))
     if not isinstance(query, Logs):
-        text = os.fspath(query)
-        if isinstance(query, Path) and not text.startswith(("/", "./", "../")):
-            text = f"./{text}"
+        text = path_of(query)
         if not is_one_line(text):
-            return load(text, _settings(how), sources)
+            return load(text, settings(how), sources)
     if how.get("settings"):
         raise UsageError("settings=: a question of one line has no constants, so write the value into it")
     if isinstance(query, Logs):
@@ -257,7 +261,7 @@ def _read(query: Ask, sources: list[str] | None, how: How) -> OneLine | Query:
     return one_line(text, sources)
 
 
-def _settings(how: How) -> dict[str, str]:
+def settings(how: How) -> dict[str, str]:
     """Constants as ``--set`` takes them."""
     return {name: _setting(value) for name, value in how.get("settings", {}).items()}
 

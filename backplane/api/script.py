@@ -59,6 +59,14 @@ class Script:
         """Call the map."""
         return self.map(*args, **named)
 
+    def text(self) -> str:
+        """The query file that asks the same, but for a ``reduce`` that is code.
+
+        Raises:
+            QueryError: something that it reaches cannot travel.
+        """
+        return captured(self.map, self.filter, self.settings, self.title).text
+
     def understood(self, sources: Sequence[str] | None = None, settings: Mapping[str, str] | None = None) -> Query:
         """What is asked, as a query file would ask it.
 

@@ -13,17 +13,21 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import replace
-from typing import Any, Final, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from backplane.api import finding
-from backplane.api.asking import Ask, How, Prepared, prepared
+from backplane.api.asking import EVERY_S, Ask, How, Prepared, prepared
 from backplane.api.pruning import pruned_table
 from backplane.client import session as links
 from backplane.client.outputs.harmless import harmless
 from backplane.client.run import Run
 from backplane.reduce.snapshot import Snapshot
-from backplane.wire.errors import LocalProtocolError, UsageError
+from backplane.wire.errors import LocalProtocolError, LogReduceError, UsageError
 from backplane.wire.messages import Fault
+
+if TYPE_CHECKING:
+    from backplane.api.named import Named
+    from backplane.client.named.running import Running
 
 _LOG: Final = logging.getLogger("logreduce")
 # Nothing on stderr, unless the program wants it there.
@@ -46,21 +50,24 @@ class Once(How, Where, total=False):
 
 
 class Answers:
-    """The running answer of one question: iterate with ``async for``, once. Leaving the loop cancels the question."""
+    """The running answer of one question: iterate with ``async for``, once. Leaving the loop cancels the question.
 
-    def __init__(self, link: links.Session, query: Ask, how: How) -> None:
-        self._link = link
+    One with a name stops instead, in both ways of ending it early: asked again it goes on from there.
+    """
+
+    def __init__(self, session: Session, query: Ask, how: How) -> None:
+        self._session = session
         self._query = query
         self._how = how
-        self._run: Run | None = None
+        self._stop: Callable[[], None] | None = None
         self._begun = False
         self._stopped = False
 
     def stop(self) -> None:
         """End a question that follows, or any other: its final snapshot is on its way."""
         self._stopped = True
-        if self._run:
-            self._run.drain()
+        if self._stop:
+            self._stop()
 
     def __aiter__(self) -> AsyncGenerator[Snapshot, None]:
         if self._begun:
@@ -69,23 +76,24 @@ class Answers:
         return self._snapshots()
 
     async def _snapshots(self) -> AsyncGenerator[Snapshot, None]:
-        ready = await asyncio.to_thread(prepared, self._query, self._how)
+        asked = self._session.asked(self._query, self._how, EVERY_S, self._began)
         # Leaving the loop closes what is within at once, and not when it is found to be garbage.
-        async with contextlib.aclosing(_asked(self._link, ready, self._began)) as snapshots:
+        async with contextlib.aclosing(asked) as snapshots:
             async for snapshot in snapshots:
                 yield snapshot
 
-    def _began(self, run: Run) -> None:
-        self._run = run
+    def _began(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
         if self._stopped:
-            run.drain()
+            stop()
 
 
 class Session:
     """A link to a coordinator, shared by any number of questions; `session` opens one."""
 
-    def __init__(self, link: links.Session) -> None:
+    def __init__(self, link: links.Session, where: Where) -> None:
         self._link = link
+        self._where = where
 
     def run(self, query: Ask, **how: Unpack[How]) -> Answers:
         """Ask, and see the answer grow: ``async for snapshot in session.run(query)``. The last snapshot is final.
@@ -98,7 +106,7 @@ class Session:
             UsageError: when iterated: the question is wrong, or the options are.
             NoCoordinator: when iterated: the coordinator is gone.
         """
-        return Answers(self._link, query, how)
+        return Answers(self, query, how)
 
     async def ask(self, query: Ask, **how: Unpack[How]) -> Snapshot:
         """Ask, and wait for the final answer.
@@ -107,17 +115,49 @@ class Session:
             UsageError: the question is wrong, or the options are, or it would never end.
             NoCoordinator: the coordinator is gone.
         """
-        ready = await asyncio.to_thread(prepared, query, how, None)
-        if ready.question.endless and ready.options.for_s is None:
-            raise UsageError("this question has no end: say end_after='30s', or iterate what session.run gives")
         final: Snapshot | None = None
-        async for snapshot in _asked(self._link, ready, lambda run: None):
+        async for snapshot in self.asked(query, how, None, lambda stop: None):
             final = snapshot
         assert final is not None
         return final
 
+    async def asked(
+        self, query: Ask, how: How, every_s: float | None, began: Callable[[Callable[[], None]], None]
+    ) -> AsyncGenerator[Snapshot, None]:
+        """What `run` and `ask` iterate.
 
-async def _asked(link: links.Session, ready: Prepared, began: Callable[[Run], None]) -> AsyncGenerator[Snapshot, None]:
+        Args:
+            every_s: between snapshots, where nothing is said; None for one that must end by itself.
+            began: called with what ends it.
+        """
+        if "name" not in how:
+            ready = await asyncio.to_thread(prepared, query, how, every_s)
+            _ends(ready, every_s)
+            async with contextlib.aclosing(_asked(self._link, ready, began)) as snapshots:
+                async for snapshot in snapshots:
+                    yield snapshot
+            return
+        from backplane.api.named import named
+
+        async with _threaded(named(query, how, self._where, every_s)) as kept:
+            if kept.running is None:
+                _notice(f"{how['name']} has ended: this is its last answer")
+                yield await asyncio.to_thread(kept.last)
+                return
+            _ends(kept.ready, every_s)
+            async with contextlib.aclosing(_asked(self._link, kept.ready, began, kept)) as snapshots:
+                async for snapshot in snapshots:
+                    yield snapshot
+
+
+def _ends(ready: Prepared, every_s: float | None) -> None:
+    if every_s is None and ready.question.endless and ready.options.for_s is None:
+        raise UsageError("this question has no end: say end_after='30s', or iterate what session.run gives")
+
+
+async def _asked(
+    link: links.Session, ready: Prepared, began: Callable[[Callable[[], None]], None], kept: Named | None = None
+) -> AsyncGenerator[Snapshot, None]:
     for text in ready.notices:
         _notice(text)
     options = replace(ready.options, on_note=_note, on_fault=_fault, on_notice=_notice)
@@ -128,13 +168,82 @@ async def _asked(link: links.Session, ready: Prepared, began: Callable[[Run], No
     hosts = getattr(ready.question, "hosts", None)  # of plans alone
     chosen = pruned_table(chosen, hosts, names, follow=ready.follow)
     entries = [provider.to_wire() for provider in chosen.providers]
-    run = link.ask(ready.question, entries, chosen.reach, options, chosen.select)
+    store = kept.store if kept else None
+    run = link.ask(ready.question, entries, chosen.reach, options, chosen.select, store)
+    running = kept.running if kept else None
+    over = False
     try:
-        began(run)
-        async for snapshot in run.snapshots():
-            yield snapshot
+        async with _shown(running, run):
+            began(running.stopping(run) if running else run.drain)
+            async for snapshot in run.snapshots():
+                if running:
+                    await running.saw(snapshot)
+                over = snapshot.final
+                yield snapshot
     finally:
         await link.release(run)
+        if running and over:
+            await running.over(run)
+
+
+@contextlib.asynccontextmanager
+async def _shown(running: Running | None, run: Run) -> AsyncIterator[None]:
+    """While entered, others may attach to a run that has a name.
+
+    In a task of its own: an iterator that somebody drops is closed by another task than began it, and a task group
+    must not be.
+    """
+    if running is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    up: asyncio.Future[None] = loop.create_future()
+    over: asyncio.Future[None] = loop.create_future()
+
+    async def hosted(running: Running) -> None:
+        async with running.shown(run):
+            up.set_result(None)
+            await over
+
+    task = asyncio.ensure_future(hosted(running))
+    try:
+        await asyncio.wait((task, up), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        yield
+        over.set_result(None)
+        await task
+    except LogReduceError as exc:
+        if not over.done():
+            over.set_exception(exc)
+        raise
+    finally:
+        if not over.done():
+            task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.exception()  # it is the one that is being raised already
+
+
+@contextlib.asynccontextmanager
+async def _threaded(manager: contextlib.AbstractContextManager[_Given]) -> AsyncIterator[_Given]:
+    """A context whose beginning and end read files, and so are other threads'."""
+    entering = asyncio.ensure_future(asyncio.to_thread(manager.__enter__))
+    try:
+        given = await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        # A thread is not to be cancelled; what it has taken would be held for ever.
+        await asyncio.wait((entering,))
+        if entering.exception() is None:
+            await asyncio.to_thread(manager.__exit__, None, None, None)
+        raise
+    try:
+        yield given
+    except BaseException as exc:
+        if not await asyncio.to_thread(manager.__exit__, type(exc), exc, exc.__traceback__):
+            raise
+    else:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 def _notice(text: str) -> None:
@@ -166,7 +275,7 @@ async def session(**where: Unpack[Where]) -> AsyncIterator[Session]:
     if found.notice:
         _notice(found.notice)
     async with links.open_session(found.place, _notice) as link:
-        yield Session(link)
+        yield Session(link, where)
 
 
 def _known(where: Where) -> None:

@@ -25,6 +25,16 @@ def is_one_line(query: str) -> bool:
     return not os.path.exists(query) and ("|" in query or any(map(str.isspace, query)))
 
 
+def path_of(query: str | Path) -> str:
+    """A QUERY as a text: what is a path in a program looks like one.
+
+    >>> path_of(Path("q.py")), path_of("nginx | count")
+    ('./q.py', 'nginx | count')
+    """
+    text = os.fspath(query)
+    return f"./{text}" if isinstance(query, Path) and not text.startswith(("/", "./", "../")) else text
+
+
 def located(source: str) -> str:
     """A source of this machine, as it is meant from where the user stands."""
     if source == "-" or source.startswith(("tick:", "cmd:", "journald:")):
