@@ -71,6 +71,9 @@ def kind(expression: Expression, types: Mapping[str, str]) -> str:
 def _either(kinds: Sequence[str]) -> str:
     if len(set(kinds)) == 1:
         return kinds[0]
+    # Beside a time a number is one: that is how a text that is a time is lowered, and the time of now.
+    if "time" in kinds and {"time", "int", "float"}.issuperset(kinds):
+        return "time"
     return "float" if kinds and NUMERIC.issuperset(kinds) else "any"
 
 

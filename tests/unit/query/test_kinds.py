@@ -13,6 +13,7 @@ TIMES = {
     "first(time) as a": "first(time)",
     "mean(time) as a": "avg(time)",
     "max(bin(time, 60)) as a": "date_trunc('minute', max(time))",
+    "max(if(time is null, 0, time)) as a": "max(coalesce(time, TIMESTAMP '2015-05-17 10:00:00'))",
     "max(if(status >= 500, time, null)) as a": "max(time) FILTER (WHERE status >= 500)",
 }
 OTHERS = {
