@@ -64,7 +64,7 @@ class Body:
         if plan.window and self._types.get(plan.window.field) not in NUMERIC:
             self._timed = "type(%s) in (int, float)" % self._time
         #: Names that whoever runs the source gives it.
-        self.given = ["SEEN", "FLUSH", "FIND", "COUNT", "K", "V", "ADD", "CLOCK", "CLOCK_PANE", "LOW", "GROUPS"] + [
+        self.given = ["SEEN", "FLUSH", "FINDER", "COUNT", "K", "V", "ADD", "CLOCK", "CLOCK_PANE", "LOW", "GROUPS"] + [
             "ADD%d" % i for i in range(len(self._values))
         ]
 

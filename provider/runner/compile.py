@@ -277,7 +277,8 @@ def _absent(guards: Iterable[bytes]) -> List[str]:
 
 
 def _candidates(body: Body, needed: List[str], uses_line: bool, bulk: Optional[Bulk]) -> List[str]:
-    lines = ["at, hits = start, 0", "while True:", "    at = FIND(data, LITERAL, at, end)", "    if at < 0:"]
+    lines = ["at, hits, find = start, 0, FINDER(data, start, end)", "while True:"]
+    lines += ["    at = find(data, LITERAL, at, end)", "    if at < 0:"]
     lines += ["        break", "    hits += 1", "    begin = data.rfind(b'\\n', start, at) + 1 or start"]
     lines += ["    at = data.find(b'\\n', at)"]
     cut_out = ["line = data[begin:at]"] + _STRIP

@@ -164,9 +164,9 @@ class Scan:
         env = dict(source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
         env["GROUPS"] = self._groups
         if source.literal:
-            from provider.runner.locate import finder
+            from provider.runner.locate import Finder
 
-            env["FIND"] = finder()
+            env["FINDER"] = Finder(source.literal).of
         if self._counts:
             env["COUNT"] = Tally(self._counts[0]).count if source.texts else self._counts[0].update
         if self.windows is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.runner.folding import Tally
-from provider.runner.locate import finder, plain
+from provider.runner.locate import Finder, by_libc, plain
 
 VALUES = st.one_of(st.sampled_from((b"200", b"2", b"20", b"", b"\xff\0")), st.binary(max_size=2))
 
@@ -29,4 +30,18 @@ def test_a_text_is_found_where_it_is(data: bytes, draw: st.DataObject) -> None:
     text = draw.draw(st.sampled_from((b"0", b"01", b"001", b"0110", b"10101")))
     start = draw.draw(st.integers(0, len(data)))
     end = draw.draw(st.integers(start, len(data)))
-    assert finder()(data, text, start, end) == plain(data, text, start, end)
+    find = by_libc()
+    if find is None:
+        pytest.skip("this C library has no memmem")
+    assert find(data, text, start, end) == plain(data, text, start, end)
+    assert Finder(text).of(data, start, end)(data, text, start, end) == plain(data, text, start, end)
+
+
+def test_both_ways_are_tried_in_blocks_that_tell() -> None:
+    """A small block is not measured; a large one is looked through to its end by both, and one of them stays."""
+    text, block = b"needle", b"a straw\nthe needle\n" * 4000
+    finder = Finder(text)
+    assert finder.of(block, 0, 100) is plain
+    chosen = finder.of(block, 0, len(block))
+    assert finder.of(block, 0, len(block)) is chosen
+    assert chosen(block, text, 0, len(block)) == block.index(text)
