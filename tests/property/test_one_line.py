@@ -7,7 +7,7 @@ import string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backplane.query.oneline import OneLineError, one_line
+from backplane.query.oneline import OneLine, OneLineError, one_line
 from backplane.query.told import words, written
 from provider.runner.compile import source
 from provider.runner.expressions import FUNCTIONS, Expression, evaluate
@@ -47,10 +47,18 @@ def asked(text: str) -> None:
     """A question is understood and can be compiled, or there is a sentence with its place."""
     sentence = ""
     try:
-        words(one_line(text).plan)
+        understood = one_line(text)
+        words(understood.plan)
+        assert {name for name, _ in understood.kinds} <= {*understood.keys, *understood.values, *_added(understood)}
     except OneLineError as exc:
         sentence = str(exc)
     assert not sentence or len(sentence.split("\n")) == 3
+
+
+def _added(understood: OneLine) -> set[str]:
+    """Names of the columns that stages behind the aggregates make."""
+    lets = [step[1] for step in understood.steps if step[0] == "let"]
+    return {*lets, *(name for step in understood.steps if step[0] == "columns" for name, _ in step[1])}
 
 
 @settings(max_examples=400, deadline=None)

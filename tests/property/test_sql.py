@@ -241,6 +241,7 @@ def test_any_text_gives_a_sentence_or_a_plan(text: str) -> None:
         asked = sql(text)
         words(asked.plan)
         home(asked.steps)
+        assert all(kind for _, kind in asked.kinds)
     except OneLineError as exc:
         sentence = str(exc)
     assert not sentence or len(sentence.split("\n")) == 3

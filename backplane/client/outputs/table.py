@@ -191,8 +191,10 @@ def _table(snapshot: Snapshot, most: int, trends: Sequence[str] | None) -> RichT
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name, right in zip(snapshot.columns, numeric(snapshot), strict=True):
-        # Rich narrows the columns that may wrap, and numbers are what was asked for. The texts themselves do not wrap.
-        table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=right, overflow="ellipsis")
+        # Rich narrows the columns that may wrap, and numbers and times are what was asked for. The texts themselves do
+        # not wrap.
+        whole = right or snapshot.kinds.get(name) == "time"
+        table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=whole, overflow="ellipsis")
     shown = cells(snapshot, short)[:most]
     if trends is not None:
         table.add_column(Text("trend", style="dim"), justify="right", no_wrap=True, min_width=WIDTH)

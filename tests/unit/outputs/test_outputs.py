@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -118,6 +119,16 @@ def test_a_narrow_terminal_shortens_texts_and_no_numbers() -> None:
     )
     row = next(line for line in text.splitlines() if "a long" in line)
     assert "…" in row and row.rstrip().endswith("123456")
+
+
+def test_a_narrow_terminal_shortens_no_times() -> None:
+    """The text beside a time is cut, and the time is not."""
+    found = snapshot([("a long message " * 8, 0)])
+    rows = ((found.rows[0][0], datetime(2015, 5, 17, 10, 5, 3, 250000, UTC)),)
+    found = dataclasses.replace(found, table=found.table._replace(rows=rows, kinds=(("value", "time"),)))
+    text = shown(None, found, isatty=True, size=lambda: os.terminal_size((40, 24)), color=False)
+    row = next(line for line in text.splitlines() if "a long" in line)
+    assert "…" in row and row.rstrip().endswith("2015-05-17T10:05:03.25Z")
 
 
 def test_live_table_without_colour() -> None:
