@@ -281,10 +281,9 @@ class Log:
         if not end:
             self._keep(data)
             return Raw(b"", 0)
-        whole = data[:end]
-        if self._carry:
-            self._carry.append(whole)
-            whole = b"".join(self._carry)
+        # A view, because a slice would copy the block once more.
+        self._carry.append(memoryview(data)[:end])  # type: ignore[arg-type]  # join takes either
+        whole = b"".join(self._carry) if len(self._carry) > 1 else data[:end]
         self._carry = [data[end:]] if end < len(data) else []
         self._carried = len(data) - end
         return self._taken(whole)
