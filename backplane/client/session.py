@@ -198,7 +198,9 @@ class Session:
             )
         self._theirs = first.instance
         self.other_build = builds.differ(self._build, first.build) if self._build else None
-        if self.other_build:
+        if self.other_build and isinstance(self._again, Own):
+            self.other_build = builds.renewed(self._build, first.build)
+        elif self.other_build:
             self.other_build = builds.differ(await asyncio.to_thread(builds.named), first.build)
 
     async def receive(self) -> None:

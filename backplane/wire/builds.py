@@ -74,6 +74,15 @@ def differ(client: str, coordinator: str) -> str | None:
     )
 
 
+def renewed(then: str, now: str) -> str:
+    """What is wrong if a client's own coordinator, which had to be started anew, is of another build than the client.
+
+    >>> renewed("a.b", "0.2.0+a.c")
+    'LogReduce was installed anew while this ran (a.b then, 0.2.0+a.c now): ask again'
+    """
+    return f"LogReduce was installed anew while this ran ({then} then, {now or 'an older one'} now): ask again"
+
+
 def resident_differs(its: str) -> str | None:
     """What is wrong with a resident's runner of this build, None if it is ours."""
     if its == ship.build():

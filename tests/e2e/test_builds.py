@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from backplane.wire import builds
 from provider import serve, ship
 from tests.rigs.builds import SAME, altered
-from tests.rigs.program import HANGS_S, call, snapshots, started
+from tests.rigs.program import HANGS_S, call, coordinator_of, snapshots, started, until
 
 SLEEPS = 'import time\ndef map():\n    yield 1\n    while True:\n        time.sleep(0.1)\nreduce = "count"\n'
 #: A follow takes modules along that its runner has not.
@@ -110,23 +111,60 @@ def test_a_word_that_the_coordinator_does_not_know_is_not_left_out(tmp_path: Pat
     assert done.status == 1 and "another build" in done.err
 
 
+def _follows(tmp_path: Path) -> list[str | Path]:
+    """What asks for the lines of a log, those that are there and those to come."""
+    (tmp_path / "app.log").write_text("a\n")
+    (tmp_path / "count.py").write_text(COUNT)
+    paths = [tmp_path / "count.py", tmp_path / "app.log"]
+    return ["run", *paths, "--follow", "--rotated", "-o", "jsonl", "--every", "100ms"]
+
+
+def _failed(asking: subprocess.Popen[str]) -> str:
+    """What it said at its end, which is a failure."""
+    assert asking.stderr is not None
+    said = asking.stderr.read()
+    assert asking.wait(HANGS_S) == 1, said
+    assert "Traceback" not in said
+    return said
+
+
 def test_a_coordinator_that_comes_back_as_another_build_ends_what_runs(tmp_path: Path) -> None:
-    """A client that attaches again says what is wrong and what to do, instead of going on with a stranger."""
+    """A client that attaches again says what is wrong and what to do, instead of going on with a stranger.
+
+    What it kept by a name has only stopped: with a coordinator of its build it goes on where it was.
+    """
     other = altered(tmp_path / "other", COORDINATOR)
+    words = [*_follows(tmp_path), "--name", "kept"]
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(coordinator(SAME))
-        (tmp_path / "app.log").write_text("a\n")
-        (tmp_path / "count.py").write_text(COUNT)
-        words: list[str | Path] = [tmp_path / "count.py", tmp_path / "app.log", "--follow", "--rotated"]
-        asking = stack.enter_context(started("run", *words, "-o", "jsonl", "--every", "100ms"))
+        asking = stack.enter_context(started(*words))
         next(each for each in snapshots(asking) if each["rows"])
         first.kill()
         first.wait(HANGS_S)
         stack.enter_context(coordinator(other))
-        assert asking.stderr is not None
-        said = asking.stderr.read()
-        assert asking.wait(HANGS_S) == 1, said
-    assert "another build" in said and "restart the coordinator" in said and "Traceback" not in said
+        said = _failed(asking)
+        assert "another build" in said and "restart the coordinator" in said
+        (kept,) = [each for each in json.loads(call("ps", "-o", "json").out) if each.get("name") == "kept"]
+        assert kept["status"] == "stopped"
+    (tmp_path / "app.log").write_text("a\nb\n")
+    with coordinator(SAME), started(*words) as asking:
+        found = [next(each for each in snapshots(asking) if each["rows"] == [{"count": 2}])]
+        assert found
+
+
+def test_a_client_whose_program_is_replaced_does_not_go_on_with_the_new_one(tmp_path: Path) -> None:
+    """Its own coordinator dies after an upgrade, and the next one is of what is installed then."""
+    mine = altered(tmp_path / "mine", {})
+    words = _follows(tmp_path)
+    with started(*words, "--private", PYTHONPATH=mine) as asking:
+        # Six seconds: after the first it knows what it is itself.
+        seen = (each for each in snapshots(asking) if each["rows"])
+        until(lambda: next(seen)["seq"] > 60, HANGS_S)
+        changed = tmp_path / "mine" / "coordinator" / "terms.py"
+        changed.write_text(changed.read_text() + "# another build\n")
+        os.kill(coordinator_of(asking.pid), signal.SIGKILL)
+        said = _failed(asking)
+    assert "LogReduce was installed anew while this ran" in said and "ask again" in said
 
 
 def _served(tmp_path: Path, path: str, stack: contextlib.ExitStack, name: str) -> dict[str, object]:

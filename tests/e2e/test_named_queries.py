@@ -273,3 +273,14 @@ def test_names_end_with_all(log: Path) -> None:
     assert sorted(json.loads(call("ps", "-o", "json").out)[index]["name"] for index in (0, 1)) == sorted(("one", name))
     assert sorted(call("cancel", "--all").out.splitlines()) == sorted((f"{name} has ended", "one has ended"))
     assert os.listdir(queries()) and call("rm", "one", name).status == 0
+
+
+def test_a_reduce_that_fails_is_one_sentence(log: Path) -> None:
+    """Not a traceback of ours; the query has stopped, and is removed like any other."""
+    (log.parent / "q.py").write_text(QUERY.replace('reduce = "count"', 'def reduce(a, b):\n    raise ValueError("no")'))
+    log.write_text("a 1\na 2\n")
+    done = asked(log, "--name", "fails")
+    assert done.status == 1 and "reduce failed: ValueError: no" in done.err
+    assert "Traceback" not in done.err and "Exception Group" not in done.err
+    assert listed()["fails"]["status"] == "stopped"
+    assert call("rm", "--force", "fails").status == 0

@@ -56,6 +56,7 @@ class Running:
         about = {**self._about, "query_id": run.query_id, "pid": os.getpid()}
         hub = self._hub = Hub(run, lambda: about)
         socket = await asyncio.to_thread(listening, self._directory.path)
+        failure: LogReduceError | None = None
         try:
             who = Owner(os.getpid(), socket.path, time.time())
             await asyncio.to_thread(tell, self._directory, who)
@@ -63,11 +64,13 @@ class Running:
                 self._ready()
                 try:
                     yield
-                except LogReduceError as exc:
+                except LogReduceError as exc:  # a task group would hand it on inside an ExceptionGroup
                     hub.failed(exc)
-                    raise
+                    failure = exc
         finally:
             await asyncio.to_thread(socket.close)
+        if failure:
+            raise failure
 
     def stopping(self, run: Run) -> Callable[[], None]:
         """What a first interrupt does: the query is stopped, and has not ended."""
