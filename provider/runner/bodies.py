@@ -64,9 +64,20 @@ class Body:
         if plan.window and self._types.get(plan.window.field) not in NUMERIC:
             self._timed = "type(%s) in (int, float)" % self._time
         #: Names that whoever runs the source gives it.
-        self.given = ["SEEN", "FLUSH", "FINDER", "COUNT", "K", "V", "ADD", "CLOCK", "CLOCK_PANE", "LOW", "GROUPS"] + [
-            "ADD%d" % i for i in range(len(self._values))
-        ]
+        self.given = [
+            "SEEN",
+            "FLUSH",
+            "FINDER",
+            "COUNT",
+            "NUMBER",
+            "K",
+            "V",
+            "ADD",
+            "CLOCK",
+            "CLOCK_PANE",
+            "LOW",
+            "GROUPS",
+        ] + ["ADD%d" % i for i in range(len(self._values))]
 
     def variable(self, name: str) -> str:
         """The variable that holds a field's bytes."""
@@ -322,6 +333,16 @@ class Body:
             if self._types.get(value[1]) == "int" and self._sure(value[1]) and not _is_int(null):
                 self.makers[-1] = _ints(self._plan.format.convert(value[1]))
                 return self.variable(value[1])
+        return self._counting(value)
+
+    def _counting(self, value: Expression) -> str:
+        """Source of a value, which counts those that are to be numbers and are none: a null alone would not tell."""
+        if value[:2] == ["call", "number"]:
+            name = value[2][1] if value[2][0] == "field" else ""
+            place = self._constant((len(self.makers), name))
+            return "NUMBER(%s, %s)" % (place, self._value(value[2]))
+        if value[0] in ARITHMETIC:
+            return "E_arithmetic(%r, %s, %s)" % (value[0], self._counting(value[1]), self._counting(value[2]))
         return self._value(value)
 
     def _dealt(self) -> str:

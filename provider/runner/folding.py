@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from provider.runner.aggregates import chosen
 from provider.runner.aggregates.base import States
 from provider.runner.compile import Source, by_columns, source
+from provider.runner.expressions import call
 from provider.runner.pack import packb, unpackb
 from provider.runner.plan import Plan
 from provider.runner.windows import LOW, Taken, Windows, by_pane
@@ -28,7 +29,7 @@ _pane_of = itemgetter(0)
 class Seen:
     """What a scan has seen so far. Lines that a text ruled out are counted, and were never parsed."""
 
-    __slots__ = ("lines", "matched", "odd", "samples")
+    __slots__ = ("lines", "matched", "odd", "samples", "unfit")
 
     def __init__(self) -> None:
         self.lines = 0
@@ -36,6 +37,22 @@ class Seen:
         #: Lines (or records) that do not parse.
         self.odd = 0
         self.samples: List[bytes] = []
+        #: Values of which a number was wanted, and that are none: by the number of the expression, and its field.
+        self.unfit: "Counter[Tuple[int, str]]" = Counter()
+
+    def number(self, place: "Tuple[int, str]", value: Any) -> Any:
+        """A value of a field as a number, or null."""
+        made = call("number", value)
+        if made is None and value is not None:
+            self.unfit[place] += 1
+        return made
+
+    def no_numbers(self) -> Dict[str, int]:
+        """How many there were, by field; "" is for what was computed. Aggregates of one field have the same."""
+        found: Dict[str, int] = {}
+        for (_, name), count in self.unfit.items():
+            found[name] = max(count, found.get(name, 0))
+        return found
 
     def sample(self, line: bytes) -> None:
         """Keeps the first few lines that do not parse."""
@@ -162,7 +179,7 @@ class Scan:
         space: Dict[str, Any] = {}
         exec(compile(source.text, "logreduce:plan", "exec"), space)
         env = dict(source.names, SEEN=self.seen, FLUSH=self.flush, K=self._keys, V=self._values)
-        env["GROUPS"] = self._groups
+        env.update(GROUPS=self._groups, NUMBER=self.seen.number)
         if source.literal:
             from provider.runner.locate import Finder
 
@@ -254,26 +271,35 @@ class Scan:
         """What was folded and seen, as `marshal` takes it, for `join` of another scan of this plan; and begin anew."""
         self.flush()
         seen = self.seen
-        parcel = [seen.lines, seen.matched, seen.odd, list(seen.samples), list(map(dict, self._counts))]
+        parcel = [
+            seen.lines,
+            seen.matched,
+            seen.odd,
+            dict(seen.unfit),
+            list(seen.samples),
+            list(map(dict, self._counts)),
+        ]
         for aggregate, states in zip(self._aggregates, self._states):
             parcel.append([list(states), packb(aggregate.dumps(list(states.values())))])
         for each in self._states + self._counts:
             each.clear()
         seen.lines = seen.matched = seen.odd = 0
+        seen.unfit.clear()
         del seen.samples[:]
         return parcel
 
     def join(self, parcel: List[Any]) -> None:
         """Adds what another scan of this plan folded, in another process. There is no window."""
-        lines, matched, odd, samples, counts = parcel[:5]
+        lines, matched, odd, unfit, samples, counts = parcel[:6]
         self.seen.lines += lines
         self.seen.matched += matched
         self.seen.odd += odd
+        self.seen.unfit.update(unfit)
         for line in samples:
             self.seen.sample(line)
         for mine, other in zip(self._counts, counts):
             mine.update(other)
-        for aggregate, states, (keys, dumped) in zip(self._aggregates, self._states, parcel[5:]):
+        for aggregate, states, (keys, dumped) in zip(self._aggregates, self._states, parcel[6:]):
             aggregate.absorb(states, zip(keys, map(aggregate.load, unpackb(dumped))))
 
     def taken(self) -> List[Taken]:

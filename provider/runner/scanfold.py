@@ -147,8 +147,10 @@ class Fold:
             self.scan.windows.known(source)
 
     def dropped(self) -> Dict[str, int]:
-        """Records that are in no window, by reason."""
-        return self.scan.windows.dropped() if self.scan.windows is not None else {}
+        """Records that are in no window, and values that are no numbers, by reason."""
+        found = dict(self.scan.windows.dropped()) if self.scan.windows is not None else {}
+        found.update(("not_a_number:" + name, count) for name, count in self.scan.seen.no_numbers().items())
+        return found
 
     def rest(self) -> None:
         """All sources have been read to their ends, for now."""

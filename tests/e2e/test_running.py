@@ -138,6 +138,18 @@ def test_as_many_lines_as_were_asked_for_are_a_complete_answer(words: list[str],
     assert "logreduce: limit reached" in done.err
 
 
+def test_texts_that_are_to_be_numbers_are_counted(tmp_path: Path) -> None:
+    """The largest of texts is no number: stderr and the JSON say how many there were, and data stays as it is."""
+    log = tmp_path / "t.csv"
+    log.write_text("a,b\n1,x\n2,y\n3,\n")
+    done = call("run", f"csv {log} | max(b), sum(b), max(a), max(string(b)) as text", "-o", "csv")
+    assert (done.status, done.out) == (0, "max(b),sum,max(a),text\r\n,,3,y\r\n")
+    assert done.err.count("left out: 2 values of b that are no numbers") == 1
+    told = call("run", f"csv {log} | max(b)", "-o", "json").snapshot
+    assert told["coverage"]["providers"]["local"]["dropped"] == {"not_a_number:b": 2}
+    assert "left out" not in call("run", f"csv {log} | max(a)").err
+
+
 def test_parameters_are_set(tmp_path: Path) -> None:
     """--set replaces a constant, typed by its default."""
     source = 'floor = 500\ndef map():\n    yield "floor", floor\nreduce = "sum"\n'

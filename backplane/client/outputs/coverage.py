@@ -7,6 +7,7 @@ business.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from backplane.client.outputs.harmless import harmless
 from backplane.reduce.coverage import COMPLETE, Coverage
@@ -17,7 +18,11 @@ from backplane.reduce.snapshot import Snapshot
 _MOST_LINES = 12
 #: Hosts named in a line.
 _MOST_NAMES = 8
+#: Fields of which values were left out.
+_MOST_FIELDS = 5
 
+#: How the reason of a drop begins that says of which field a value was (docs/reference/frames.md, "beat").
+NOT_A_NUMBER: Final = "not_a_number:"
 #: States that need no names: there is nothing to do about them.
 _QUIET = COMPLETE | {"pending", "connecting", "filtering", "running"}
 
@@ -32,8 +37,24 @@ def coverage_lines(snapshot: Snapshot) -> list[str]:
         lines.append(f"limit reached{unread}")
     if snapshot.final and snapshot.coverage.states.keys() == {"filtered_out"}:
         lines.append("the query's filter kept none of them, so nothing was read (`logreduce explain` shows the filter)")
+    lines += _unfit(snapshot.coverage)
     lines += [f"inexact: {harmless(reason)}" for reason in snapshot.inexact]
     return lines + [f"approximate {harmless(', '.join(names))}: {said}" for said, names in _approximate(snapshot)]
+
+
+def _unfit(coverage: Coverage) -> list[str]:
+    """Values that an aggregate left out, because it wanted numbers."""
+    found: Counter[str] = Counter()
+    for row in coverage.providers.values():
+        for reason, count in row.counters.dropped.items():
+            if reason.startswith(NOT_A_NUMBER):
+                found[reason.removeprefix(NOT_A_NUMBER)] += count
+    return [
+        f"left out: {count:,} value{'s' * (count != 1)}{name and f' of {harmless(name)}'} that "
+        f"{'is no number' if count == 1 else 'are no numbers'}"
+        for name, count in sorted(found.most_common(_MOST_FIELDS))
+        if count
+    ]
 
 
 def _states(coverage: Coverage) -> dict[str, int]:

@@ -25,7 +25,7 @@ from backplane.reduce.rows import Rows
 from backplane.reduce.snapshot import Snapshot
 from backplane.reduce.windows import Told
 from backplane.wire.errors import UsageError
-from backplane.wire.messages import Cut, NeedStart, State
+from backplane.wire.messages import Beat, Cut, NeedStart, State
 from provider.runner.columns import values_payload
 
 EVIL = "a\x1b]0;pwned\x07\x1b[2J\x9b31m\u202egpj\u200b\x7f\udcff\n\r\tend"
@@ -311,3 +311,17 @@ def test_who_was_stopped_at_a_limit_is_named() -> None:
         "1 done · 2 stopped",
         "limit reached: web[1-2] not read to the end",
     ]
+
+
+def test_values_that_are_no_numbers_are_said() -> None:
+    """Of all providers together, by field; what they call a field is shown as harmless text, and five of them."""
+    answer = Answer(query="q", query_id="1", fold=folds.AggregateFold(["max"]), targets=["web1", "web2"])
+    for name, dropped in (("web1", {"not_a_number:b": 1200, "line_too_long": 3}), ("web2", {"not_a_number:b": 34})):
+        answer.handle(name, State(query="1", provider=name, state="running"))
+        answer.handle(name, Beat(lines=1, dropped=dropped))
+    assert coverage_lines(answer.snapshot())[1:] == ["left out: 1,234 values of b that are no numbers"]
+    many = {f"not_a_number:\x1b{n}": n for n in range(9)} | {"not_a_number:": 99}
+    answer.handle("web2", Beat(lines=1, dropped=many))
+    lines = coverage_lines(answer.snapshot())[1:]
+    assert lines[0] == "left out: 99 values that are no numbers"
+    assert len(lines) == 5 and all(map(str.isprintable, lines))

@@ -46,6 +46,19 @@ def answer(scan: Scan, names: list[str]) -> Any:
     return rows, scan.seen.lines, scan.seen.matched, scan.seen.odd, scan.seen.samples
 
 
+def test_values_that_are_no_numbers_are_counted() -> None:
+    """By field, once for all aggregates of it; nulls are none of them. What one process finds the other is told."""
+    number = ["call", "number", field("path")]
+    computed = ["call", "number", ["call", "lower", field("method")]]
+    aggregates = [["max", number], ["sum", number], ["mean", ["*", number, ["value", 2]]], ["min", computed]]
+    scan, other = (Scan(Plan.of(plan(aggregates=aggregates))) for _ in range(2))
+    scan.feed(LINES, 0, len(LINES))
+    assert scan.seen.no_numbers() == {"path": 3000, "": 3000}
+    other.join(marshal.loads(marshal.dumps(scan.parcel())))
+    assert (scan.seen.no_numbers(), other.seen.no_numbers()) == ({}, {"path": 3000, "": 3000})
+    assert not any(other.take())
+
+
 @pytest.mark.parametrize("keys", [[], ["status"], ["status", "path"]], ids=len)
 def test_parts_make_the_whole(keys: list[str]) -> None:
     """Two scans, of which one tells the other what it has, say what one says of all lines."""
