@@ -5,8 +5,10 @@ Knows where they are kept, and reads that only: no coordinator is asked, no prog
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from backplane.wire import places
@@ -22,8 +24,6 @@ Named = Iterator[tuple[str, str]]
 
 def library() -> Named:
     """Queries of the library, with their first lines."""
-    import ast
-
     from backplane.query.library import library as kept
 
     for name, path in kept().items():
@@ -32,6 +32,31 @@ def library() -> Named:
         except (OSError, ValueError, SyntaxError):
             text = ""
         yield name, text.partition("\n")[0]
+
+
+def parameters(query: str) -> Named:
+    """Parameters of a query file, a folder or a query of the library, with their defaults. Nothing of it is run."""
+    from backplane.query.library import find
+    from backplane.query.params import SETTINGS, assigned
+    from backplane.query.params import parameters as constants
+    from backplane.query.scope import module
+
+    found = find(query)
+    if found.folder:
+        import tomllib
+
+        said = tomllib.loads((Path(found.file) / "query.toml").read_text("utf-8"))
+        secret = said.get("secret", ())
+        values = {name: value for name, value in said.items() if name not in SETTINGS and type(value) is not dict}
+    else:
+        own = module(found.text, found.file)
+        values = {name: each.value for name, each in constants(own).items()}
+        secret = ()
+        for name, value in (assigned(statement.node) for statement in own.statements):
+            if name == "secret" and value is not None:
+                secret = ast.literal_eval(value)
+    for name, value in values.items():
+        yield name, "a secret: @FILE" if name in secret else repr(value)
 
 
 def formats() -> Named:
@@ -110,8 +135,6 @@ def _is_run(source: str) -> bool:
 
 
 def _is_ansibles(path: str) -> bool:
-    from pathlib import Path
-
     from coordinator.inventory import reading
 
     if not os.path.isfile(path):

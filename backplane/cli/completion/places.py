@@ -41,11 +41,11 @@ def _of_verb(name: str, verb: dict[str, Any], before: list[str], word: str) -> I
     options: dict[str, dict[str, Any]] = verb["options"]
     flag, operands, inventories = _read(options, before)
     if flag is not None:
-        yield from _taken(options[flag], word, inventories)
+        yield from _given(flag, options[flag], word, operands, inventories)
         return
     if word.startswith("--") and "=" in word:
         long, _, value = word.partition("=")
-        for each, about, goes_on in _taken(options.get(long, {}), value, inventories):
+        for each, about, goes_on in _given(long, options.get(long, {}), value, operands, inventories):
             yield Candidate(f"{long}={each}", about, goes_on)
         return
     if word.startswith("-") and word != "-":
@@ -73,6 +73,18 @@ def _read(options: dict[str, dict[str, Any]], before: list[str]) -> tuple[str | 
         elif not word.startswith("-") or word == "-":
             operands.append(word)
     return flag, operands, inventories
+
+
+def _given(
+    flag: str, option: dict[str, Any], word: str, operands: list[str], inventories: list[str]
+) -> Iterator[Candidate]:
+    """What an option takes: a parameter is one of the query that stands before it."""
+    if flag == "--set" and operands:
+        if "=" not in word:
+            for name, about in names.parameters(operands[0]):
+                yield Candidate(f"{name}=", about, True)
+        return
+    yield from _taken(option, word, inventories)
 
 
 def _operand(

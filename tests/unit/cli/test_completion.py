@@ -115,6 +115,32 @@ def test_providers_of_an_inventory(tmp_path: Path, state: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_parameters_of_the_query_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a file, a folder or the library, with their defaults but for secrets; nothing of the query runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "q.py").write_text(
+        f'open({str(tmp_path / "ran")!r}, "w")\nlogs = "x"\nfloor = 500\nflat: float = 0.5\ntoken = "hush"\n'
+        'secret = ["token"]\nreduce = "count"\ndef map(lines):\n    yield floor\n'
+    )
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "query.toml").write_text('logs = "x"\nfloor = 400\nsecret = ["key"]\nkey = "hush"\n')
+    assert offered("logreduce run ./q.py --set ") == ["floor=", "flat=", "token="]
+    assert offered("logreduce run ./q.py x.log -f --set flo") == ["floor="]
+    assert offered("logreduce check ./q.py --set=flo") == ["--set=floor="]
+    assert offered("logreduce explain ./folder --set ") == ["floor=", "key="]
+    assert offered("logreduce run levels-per-minute --set ") == ["only="]
+    assert offered("logreduce run ./q.py --set floor=") == offered("logreduce run --set ") == []
+    told = list(answer("fish", "logreduce run ./q.py --set ")) + list(answer("fish", "logreduce run ./folder --set "))
+    assert "floor=\t500" in told and "hush" not in "".join(told)
+    assert not (tmp_path / "ran").exists()
+    (tmp_path / "q.py").write_text("def map(lines\n")
+    for line in ("./q.py", "./gone.py", "'raw x | count'"):
+        assert main(["fish", f"logreduce run {line} --set "]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder ends with a slash and goes on."""
     monkeypatch.chdir(tmp_path)
