@@ -5,8 +5,9 @@ Knows plans and steps as data. Does not know how they were asked: whatever makes
 A column is of one of the types of `provider.runner.expressions`, or of one of two more: `TIMES` is a list of times,
 `COUNTED_TIMES` a list of times each of which has its count. ``any`` is what nobody can know before it is there.
 
-Arithmetic on times gives seconds and no time, because what is between two of them is none. A percentile of times is a
-number, too: it is within 1 % of seconds since 1970, which is months, and written as a time it would look exact.
+So many seconds before or after a time is a time; what is between two of them is a number of seconds. A percentile of
+times is a number, too: it is within 1 % of seconds since 1970, which is months, and written as a time it would look
+exact.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from backplane.query.hosts import OWN, is_host
 from provider.runner.aggregates import chosen
-from provider.runner.expressions import ARITHMETIC, FUNCTIONS, NUMERIC, Expression
+from provider.runner.expressions import ARITHMETIC, FUNCTIONS, NUMERIC, Expression, of_arithmetic
 
 #: Names, each with what a plan says of it.
 Named = Iterable[Sequence[Any]]
@@ -63,8 +64,7 @@ def kind(expression: Expression, types: Mapping[str, str]) -> str:
         gives = kind(parts[1], types)
         return gives if gives in NUMERIC else "any"
     if head in ARITHMETIC:
-        kinds = [kind(each, types) for each in parts]
-        return "any" if "any" in kinds else "int" if head != "/" and kinds == ["int", "int"] else "float"
+        return of_arithmetic(head, *(kind(each, types) for each in parts))
     return "bool"
 
 

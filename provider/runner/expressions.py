@@ -396,10 +396,22 @@ def _kind_of_two(kind: str, one: Any, other: Any, types: Dict[str, str], deep: i
     if kind in ARITHMETIC:
         _need("number", first, kind, one)
         _need("number", second, kind, other)
-        if kind != "/" and first == second == "int":
-            return "int"
-        return "any" if "any" in (first, second) else "float"
+        return of_arithmetic(kind, first, second)
     raise ExpressionError("%.40r is no operator" % kind)
+
+
+def of_arithmetic(operator: str, one: str, other: str) -> str:
+    """The type of what is computed of two numbers of these types.
+
+    >>> of_arithmetic("-", "time", "int"), of_arithmetic("-", "time", "time"), of_arithmetic("*", "int", "int")
+    ('time', 'float', 'int')
+    """
+    if "any" in (one, other):
+        return "any"
+    # So much later or earlier is a time; what is between two of them is none.
+    if (operator in "+-" and one == "time" != other) or (operator == "+" and other == "time" != one):
+        return "time"
+    return "int" if operator != "/" and one == other == "int" else "float"
 
 
 def _comparable(one: str, other: str, shown: Any) -> None:
