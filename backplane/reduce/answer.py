@@ -243,7 +243,7 @@ class Answer:
                 final=final,
                 inexact=self._fold.inexact(),
                 late=windows.late if windows else {},
-                enough=self._enough,
+                enough=self._fold.full,
                 reached=self._fold.reached,
             ),
             coverage_full=self._coverage_full,

@@ -79,6 +79,18 @@ def test_a_count_of_nothing_is_nought(log: str) -> None:
     assert lr.ask(asked.by("path")).rows == ()
 
 
+def test_as_many_lines_as_were_asked_for_are_complete(log: str) -> None:
+    """By a stage, in SQL or as an option; the limit that nobody asked for is another matter."""
+    asked = lr.logs("common", log)
+    answers = [lr.ask(asked.limit(3)), lr.ask(f"SELECT * FROM 'common:{log}' LIMIT 3"), lr.ask(asked, limit=3)]
+    for answer in answers:
+        assert (len(answer.rows), answer.complete, answer.inexact, answer.exit_status) == (3, True, (), 0)
+        assert answer.coverage.stopped is not None
+    assert lr.ask(asked).coverage.stopped is None
+    (why,) = lr.ask(asked, limit_bytes=1000).inexact
+    assert "their size is at its limit" in why
+
+
 async def test_leaving_the_loop_cancels_the_question(log: str) -> None:
     """The session goes on, and the coordinator has no query any more."""
     async with lr.session() as session:
