@@ -6,21 +6,26 @@ Everything else is `backplane.cli.main`'s business.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 _ABORTED = 130
+#: Objects that are made before Python looks for cycles among them: imports make many, and none that is garbage.
+_LOOK_AFTER = 20_000
 
 
 def entry() -> None:
     """The console script."""
     _open_streams()
+    gc.set_threshold(_LOOK_AFTER)
     try:
         from backplane.cli.main import main
 
         status = main(sys.argv[1:])
     except KeyboardInterrupt:
         status = _ABORTED
+    gc.freeze()  # all memory is about to go: to look through it once more takes longer than some questions
     sys.exit(status)
 
 

@@ -28,6 +28,8 @@ _LATE = 1.1
 #: Ended jobs that are remembered, so that a START that was sent twice does not run twice.
 _REMEMBERED = 4096
 _READ_BYTES = 64 << 10
+#: What a first job needs, each after what it imports itself.
+_AHEAD = ("faults", "script", "aggregates", "cuts", "lines", "child", "jobs", "spawn")
 
 #: Exit statuses: home closed the link; home was silent; somebody sent SIGTERM; home sent what is no frame.
 CLOSED, SILENT, TERMINATED, BROKEN = 0, 75, 143, 65
@@ -64,6 +66,8 @@ class Supervisor:
         self._registered: Dict[int, int] = {}
         self._lease = Lease(time.monotonic())
         self._beat_at = time.monotonic() + BEAT_S
+        #: Of `_AHEAD`, backwards: once home has greeted it is about to send a job, which takes a round trip at least.
+        self._ahead: List[str] = []
         os.set_blocking(down, False)
         os.set_blocking(up, False)
 
@@ -105,6 +109,8 @@ class Supervisor:
         if now >= self._beat_at:
             self._beat(now)
         self._send()
+        if not ready and self._ahead:
+            __import__("provider.runner." + self._ahead.pop())
 
     def _wait(self, now: float) -> "List[tuple[int, int]]":
         """Polls what is wanted, until something happens or is due."""
@@ -120,7 +126,7 @@ class Supervisor:
             if self._registered.get(fd) != mask:
                 self._poll.register(fd, mask)
         self._registered = wanted
-        return self._poll.poll(max(0.0, timeout) * 1000.0 + 1.0)
+        return self._poll.poll(0.0 if self._ahead else max(0.0, timeout) * 1000.0 + 1.0)
 
     def _serve(self, fd: int, now: float) -> None:
         for job in self._jobs.values():
@@ -251,6 +257,8 @@ class Supervisor:
     def _greet(self, frame: frames.Frame) -> None:
         if "lease_s" in frame.header:
             self._lease.extend(frame.header["lease_s"])
+        if frame.kind == frames.HELLO:
+            self._ahead = list(reversed(_AHEAD))
         if frame.kind == frames.HELLO and not _understood(frame.header):
             text = "this runner speaks version %d only" % frames.VERSION
             self._outbox.put(frames.encode(frames.FAULT, 0, {"epoch": 0, "code": "version", "text": text}))
