@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from provider import ship
 from tests.bench import access_log
 from tests.bench.bench_scan import DUCKDB, ERRORS, SCAN, STATUS, near
 from tests.bench.pairs import Way, compare
@@ -63,7 +64,7 @@ def _ours(question: str, log: Path, *more: str) -> Way:
 
 
 def _scan(python: str, log: Path, question: str) -> Way:
-    return Way("scan", [python, str(SCAN), str(log), question, "1"])
+    return Way("scan", [python, ship.FLAGS, str(SCAN), str(log), question, "1"])
 
 
 def _beside_scan(name: str, ours: Way, scan: Way) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from provider import ship
 from tests.bench import access_log
 from tests.bench.pairs import Comparison, Way, compare, run_once
 
@@ -113,7 +114,7 @@ class Questions:
         if tool != "duckdb" and shutil.which(tool) is None:
             print(f"{name}: {tool} is not installed")
             return
-        ours = Way("plan", [self._python, str(SCAN), self._log, question, str(processes)])
+        ours = Way("plan", [self._python, ship.FLAGS, str(SCAN), self._log, question, str(processes)])
         found = compare(name, ours, Way(tool, argv), same=same or _same_lines)
         if target and found.pairs > 1:
             print(verdict(found, target))
