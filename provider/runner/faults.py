@@ -62,8 +62,8 @@ def raised(exc: BaseException, file: str) -> Fault:
     first = exc.__traceback__
     while first is not None and first.tb_frame.f_code.co_filename != file:
         first = first.tb_next
-    shown = "".join(_traceback().format_exception(type(exc), exc, first or exc.__traceback__))
-    return Fault("raised", sentence(exc), file, place(exc, file), _bounded(shown, _TRACEBACK_CHARS))
+    shown = _shown("format_exception", type(exc), exc, first or exc.__traceback__)
+    return Fault("raised", sentence(exc), file, place(exc, file), shown)
 
 
 def memory(limit_mb: int, file: str, line: Optional[int]) -> Fault:
@@ -74,18 +74,24 @@ def memory(limit_mb: int, file: str, line: Optional[int]) -> Fault:
 def syntax(exc: SyntaxError, file: str, python: str) -> Fault:
     """The fault of a text that this Python cannot compile: perhaps it is only too new for it."""
     text = "Python %s on this provider cannot compile it: %s" % (python, exc.msg)
-    shown = "".join(_traceback().format_exception_only(type(exc), exc))
-    return Fault("syntax", text, file, exc.lineno, _bounded(shown, _TRACEBACK_CHARS))
+    return Fault("syntax", text, file, exc.lineno, _shown("format_exception_only", type(exc), exc))
 
 
-def _traceback() -> Any:
-    """The module of that name, which shows the lines of ours. Imported where it is needed: it costs a host 8 ms."""
-    import linecache
-    import traceback
+def _shown(form: str, *error: Any) -> str:
+    """What the module `traceback` makes of an error, which shows the lines of ours.
 
-    for file, text in texts.items():
-        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
-    return traceback
+    It is imported where it is needed, since it costs a host 8 ms. A script may have left nothing that this takes, as
+    file descriptors or memory: then its sentence and its place must do.
+    """
+    try:
+        import linecache
+        import traceback
+
+        for file, text in texts.items():
+            linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        return _bounded("".join(getattr(traceback, form)(*error)), _TRACEBACK_CHARS)
+    except Exception:
+        return ""
 
 
 def place(exc: BaseException, file: str) -> Optional[int]:

@@ -113,6 +113,18 @@ def test_an_exception_without_a_text_is_a_sentence(link: RunnerLink) -> None:
     assert link.end()["reason"] == "query.py:6: Bad: (its text cannot be shown)"
 
 
+def test_who_leaves_no_file_descriptor_is_told_of_all_the_same(link: RunnerLink) -> None:
+    """What it raised, where, and what it had given before; only its traceback may be missing."""
+    text = (
+        "import os, resource\ndef map():\n    yield 1\n    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "    while True:\n        os.dup(2)\n"
+    )
+    link.start(1, script(text, lines=False))
+    assert code(link) == "raised"
+    assert link.end()["reason"].startswith("query.py:6: OSError: [Errno 24]")
+    assert link.values() == [1]
+
+
 def test_who_closes_its_output_is_ended(link: RunnerLink) -> None:
     """A script that closes our descriptor and sleeps is not waited for: it can say nothing any more."""
     text = (
