@@ -22,6 +22,7 @@ HOW: Final = frozenset(
     {
         *("for_s", "wait", "connect_timeout", "login_timeout", "filter_timeout", "refilter", "fanout", "parallel"),
         *("user", "identity", "host_key", "known_hosts", "python", "sudo", "allow_root"),
+        "sql",  # the verb by which it was asked: a text is SQL or is not
     }
 )
 #: Options that mean a moment, which is settled when the question is first asked.

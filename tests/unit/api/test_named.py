@@ -12,7 +12,7 @@ from backplane.api import named
 from backplane.api.asking import Ask, How, prepared
 from backplane.cli import named as typed
 from backplane.cli import run as running
-from backplane.cli import targets
+from backplane.cli import sql, targets
 from backplane.cli.parsing import Parser
 from backplane.client.named.keeping import HOW
 from backplane.client.store.asked import Asked
@@ -53,9 +53,9 @@ def of_program(query: Ask, how: How, where: dict[str, Any] | None = None) -> Ask
     return named._asked(query, how, where or {}, prepared(query, how))
 
 
-def of_line(words: list[str]) -> Asked:
+def of_line(words: list[str], verb: Any = running) -> Asked:
     parser = Parser("run")
-    running.add_arguments(parser)
+    verb.add_arguments(parser)
     args = parser.read(words)
     selection = targets.selection(args)
     return typed._asked(args, running.load_question(args, selection), selection)
@@ -74,6 +74,13 @@ def test_what_says_the_same_is_the_same_question(query: Ask, how: dict[str, Any]
         line.local,
     )
     assert program.entries == line.entries and program.select == line.select and program.title == line.title
+
+
+def test_sql_is_one_question_by_whichever_verb() -> None:
+    """A program has none, and `logreduce run` takes it too."""
+    text = "SELECT count(*) FROM 'raw:x.log'"
+    program, line, in_sql = of_program(text, said({})), of_line([text]), of_line([text], sql)
+    assert program.differs(in_sql, but=HOW) == in_sql.differs(line, but=HOW) == []
 
 
 @pytest.mark.parametrize(("query", "how", "words"), SAID)
