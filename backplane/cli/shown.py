@@ -176,8 +176,15 @@ class Show:
         self._output.show(snapshot)
         self.status = snapshot.exit_status
         if snapshot.final:
-            reasons = [row.reason or "" for row in snapshot.coverage.providers.values()]
-            self._tell({text: name for text, name in self._untold.items() if not any(text in each for each in reasons)})
+            reasons = {name: row.reason or "" for name, row in snapshot.coverage.providers.items()}
+            # Its own reason first: thousands of providers may each have another.
+            self._tell(
+                {
+                    text: name
+                    for text, name in self._untold.items()
+                    if text not in reasons.get(name, "") and not any(text in each for each in reasons.values())
+                }
+            )
         if snapshot.final and self._says_coverage:
             from backplane.client.outputs.coverage import coverage_lines
 
