@@ -225,6 +225,7 @@ class Answer:
             ReduceFault: the query's reduce failed.
         """
         self._seq += 1
+        enough = self._fold.full  # and not because it is finished
         if final:
             self._fold.finish()
         standings = {name: each.standing for name, each in self._providers.items()}
@@ -243,7 +244,7 @@ class Answer:
                 final=final,
                 inexact=self._fold.inexact(),
                 late=windows.late if windows else {},
-                enough=self._fold.full,
+                enough=enough,
                 reached=self._fold.reached,
             ),
             coverage_full=self._coverage_full,

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from backplane.reduce import program
+from backplane.reduce.answer import Answer
 from backplane.reduce.faults import ReduceFault
 from backplane.reduce.folds import make
 from backplane.reduce.program import ProgramFold
+from backplane.wire.messages import State
 
 
 @pytest.fixture
@@ -103,6 +105,20 @@ def test_who_has_enough_ends_the_query(folds: list[ProgramFold]) -> None:
         head.rows()
     head.finish()
     assert [row[1] for row in head.rows().rows] == ["x"]
+
+
+def test_its_end_is_no_limit(folds: list[ProgramFold]) -> None:
+    """One that ends because its input does has had all of it; one that ended before has stopped the others."""
+    for script, stopped in (("cat", None), ("exit 0", ("web1",))):
+        made = fold(folds, script)
+        answer = Answer(query="q", query_id="1", fold=made, targets=["web1"])
+        answer.handle("web1", State(query="1", provider="web1", state="running"))
+        deadline = time.monotonic() + 30
+        while stopped and not made.full:
+            assert time.monotonic() < deadline
+            made.values("web1", None, ["x"])
+            made.rows()
+        assert answer.snapshot(final=True).coverage.stopped == stopped
 
 
 def test_its_rows_are_bounded(folds: list[ProgramFold]) -> None:
