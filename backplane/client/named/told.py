@@ -65,8 +65,8 @@ def pack(snapshot: Snapshot) -> bytes:
     del rest["table"], rest["coverage"]
     rest["windows"] = None if snapshot.windows is None else list(map(tuple, snapshot.windows))
     rows = {name: _fields(row) for name, row in snapshot.coverage.providers.items()}
-    coverage = {"complete": snapshot.coverage.complete, "inexact": snapshot.coverage.inexact, "providers": rows}
-    return packed({"rest": rest, "table": snapshot.table._asdict(), "coverage": coverage})
+    coverage = {spec.name: getattr(snapshot.coverage, spec.name) for spec in dataclasses.fields(Coverage)}
+    return packed({"rest": rest, "table": snapshot.table._asdict(), "coverage": {**coverage, "providers": rows}})
 
 
 def unpack(data: bytes) -> Snapshot:
