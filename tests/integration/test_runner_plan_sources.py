@@ -138,7 +138,7 @@ def test_a_scan_child_that_fails_says_why(link: RunnerLink, tmp_path: Path, erro
     log.write_text(TEXT)
     modules = {**ship.plan_modules(), **ship.job_modules()}
     name = "provider.runner.scan"
-    at = "def _look_after(self) -> None:\n"
+    at = "def _look_after(self):\n"
     assert at in modules[name]
     planted = f"{at}  if any(job.bytes for job in self._jobs.values()):\n   raise {error}\n"
     modules[name] = modules[name].replace(at, planted)
