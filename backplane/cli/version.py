@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backplane.api import finding
+from backplane.client.outputs.harmless import harmless
 from backplane.wire import builds
 from backplane.wire.errors import LogReduceError
 from provider import ship
@@ -49,8 +50,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(coordinator: Mapping[str, Any]) -> None:
-    from backplane.client.outputs.harmless import harmless
-
     told = coordinator["build"] or "of an older build that does not say which"
     print(harmless(f"coordinator {told}{_compared(coordinator['same'])}, at {coordinator['address']}"))
     for build, count in sorted(coordinator["residents"].items()):
@@ -69,7 +68,7 @@ def _coordinator() -> dict[str, Any] | None:
         found = finding.coordinator(finding.Named(), os.environ)
         return asyncio.run(_asked(found)) if found.place else None
     except LogReduceError as exc:
-        print(f"logreduce: {exc}", file=sys.stderr)
+        print(f"logreduce: {harmless(str(exc))}", file=sys.stderr)
         return None
 
 

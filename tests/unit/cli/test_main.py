@@ -37,6 +37,17 @@ def test_every_verb_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f"usage: logreduce {name}" in capsys.readouterr().out
 
 
+def test_a_coordinator_that_cannot_be_asked_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program's own version is told all the same; what is said of the other is no escape sequence."""
+    monkeypatch.setenv("LOGREDUCE_COORDINATOR", "tcp://\x1b[31mx:1")
+    assert main(["version"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("logreduce ")
+    assert said.err and "\x1b" not in said.err
+
+
 def test_help_imports_nothing_heavy() -> None:
     """The first page costs neither the libraries nor our own rooms."""
     heavy = "asyncio asyncssh zmq msgpack rich structlog ClusterShell backplane.client.session coordinator.main"
