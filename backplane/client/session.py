@@ -358,6 +358,8 @@ async def open_session(
         place = Place(where) if isinstance(where, str) else where if isinstance(where, Place) else Place(where.address)
         # Read while the connection is made.
         build = None if private else asyncio.ensure_future(asyncio.to_thread(builds.build))
+        if build:
+            stack.callback(build.cancel)
         dealer = Dealer()
         stack.callback(dealer.close)
         await _unless_ended(private, dealer.connect(place.address, curve=place.curve))

@@ -95,3 +95,12 @@ class _Ready(Private):
 async def _opened(private: Private) -> None:
     async with open_session(private):
         pytest.fail("nobody is there")
+
+
+async def test_nothing_outlives_a_session_that_could_not_be_opened() -> None:
+    """What it reads while it connects ends with it."""
+    with pytest.raises(NoCoordinator, match="is no coordinator's address"):
+        async with open_session("bogus://x"):
+            pass
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
