@@ -427,7 +427,7 @@ class Links:
     def _remember(self, link: Link) -> None:
         if link.level == "resident" and link.hello is not None:
             name = link.provider.name
-            self._residents[name] = link.hello.build
+            self._residents[name] = link.hello.build[: builds.MOST_CHARS]
             self._residents.move_to_end(name)
             if len(self._residents) > RESIDENTS:
                 self._residents.popitem(last=False)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backplane.reduce.columns import Content, Marks, Moves, Partials, Values, decode
-from backplane.reduce.coverage import COMPLETE, ENDED, NOT_ASKED, Counters, Standing, coverage
+from backplane.reduce.coverage import COMPLETE, NOT_ASKED, Counters, Standing, coverage
 from backplane.reduce.cursors import Broken, Cursor, Overflow, Part
 from backplane.reduce.expecting import Expecting
 from backplane.reduce.faults import TooMuch
@@ -115,6 +115,10 @@ class _Provider:
         self.cursor = Cursor()
         self.standing = Standing()
         self.job = 0
+
+
+#: States of those who are about to answer: a count that grows begins with 0.
+_LOOKING: Final = frozenset(("running", "stalled"))
 
 
 class Answer:
@@ -258,7 +262,7 @@ class Answer:
         """The rows. That there is nothing is an answer only if somebody has looked: then a count of it is 0."""
         rows = self._fold.rows()
         standings = [each.standing for each in self._providers.values()]
-        if any(each.contributed or each.state in COMPLETE or each.state not in ENDED for each in standings):
+        if any(each.contributed or each.state in COMPLETE or each.state in _LOOKING for each in standings):
             return rows
         return rows._replace(rows=())
 

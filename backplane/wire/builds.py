@@ -22,6 +22,9 @@ _HERE: Final = Path(__file__).parent
 #: Both lie beside each other, wherever they are installed.
 _SHARED: Final = (_HERE, _HERE.parents[1] / "coordinator")
 
+#: Of what another says that its build is called.
+MOST_CHARS: Final = 64
+
 
 @functools.cache
 def release() -> str:
@@ -88,6 +91,6 @@ def resident_differs(its: str) -> str | None:
     if its == ship.build():
         return None
     return (
-        f"its resident runner is of another build of LogReduce ({its or 'an older one'}, and here it is "
+        f"its resident runner is of another build of LogReduce ({its[:MOST_CHARS] or 'an older one'}, and here it is "
         f"{ship.build()}): restart what serves it there, with the version that is installed here"
     )

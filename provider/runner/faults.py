@@ -87,11 +87,16 @@ def _shown(form: str, *error: Any) -> str:
         import linecache
         import traceback
 
-        for file, text in texts.items():
-            linecache.cache[file] = (len(text), None, text.splitlines(True), file)
+        remind(linecache)
         return _bounded("".join(getattr(traceback, form)(*error)), _TRACEBACK_CHARS)
     except Exception:
         return ""
+
+
+def remind(linecache: Any) -> None:
+    """Tells the module of that name the text of what runs here."""
+    for file, text in texts.items():
+        linecache.cache[file] = (len(text), None, text.splitlines(True), file)
 
 
 def place(exc: BaseException, file: str) -> Optional[int]:

@@ -135,6 +135,8 @@ def function(text: str, name: str, file: str) -> Callable[..., Any]:
         raise
     except BaseException as exc:
         raise Failure(faults.raised(exc, file))
+    if "linecache" in sys.modules:  # it shows tracebacks itself
+        faults.remind(sys.modules["linecache"])
     found = namespace.get(name)
     if not callable(found):
         raise Failure(Fault("no_map", "there is no %s in it" % name, file))

@@ -113,6 +113,18 @@ def test_an_exception_without_a_text_is_a_sentence(link: RunnerLink) -> None:
     assert link.end()["reason"] == "query.py:6: Bad: (its text cannot be shown)"
 
 
+def test_a_script_that_shows_tracebacks_shows_its_lines(link: RunnerLink) -> None:
+    """Its file is not on the host; what it imports for that knows its text all the same."""
+    text = (
+        "import traceback\ndef map():\n    try:\n        1 / 0  # here\n"
+        "    except ZeroDivisionError:\n        yield traceback.format_exc()\n"
+    )
+    link.start(1, script(text, lines=False))
+    assert link.end()["state"] == "done"
+    (shown,) = link.values()
+    assert "1 / 0  # here" in shown
+
+
 def test_who_leaves_no_file_descriptor_is_told_of_all_the_same(link: RunnerLink) -> None:
     """What it raised, where, and what it had given before; only its traceback may be missing."""
     text = (

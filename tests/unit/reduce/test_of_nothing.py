@@ -65,6 +65,7 @@ def test_a_count_of_nulls_is_no_null() -> None:
         (["done", "failed"], ((0,),)),
         (["filtered_out"], ((0,),)),
         (["running"], ((0,),)),
+        (["connecting", "filtering"], ()),
         ([], ()),
     ],
 )
