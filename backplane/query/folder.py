@@ -186,6 +186,7 @@ class _Reader:
             part = cut(own, [name], stop=frozenset(rules.OWN) - {name})
             rules.shadowed_builtins(own, part, problems)
             rules.foreign_imports(part, modules, problems)
+            rules.undefined_names(own, part, problems)
             script = _Script(part.text, part=part, own=own)
         problems.into(self._problems)
         return script

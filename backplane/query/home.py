@@ -18,7 +18,7 @@ from backplane.query.model import Reduction
 from backplane.query.near import did_you_mean, listed
 from backplane.query.problems import Problems
 from backplane.query.programs import at_home
-from backplane.query.rules import OWN, shadowed_builtins
+from backplane.query.rules import OWN, shadowed_builtins, undefined_names
 from backplane.query.scope import Module
 from backplane.query.settings import line_of, node_of
 from backplane.query.slice import cut
@@ -112,6 +112,7 @@ def _executed(module: Module, name: str, problems: Problems) -> Reduction | None
     part = cut(module, [name], stop=frozenset(OWN))
     before = len(problems.errors)
     shadowed_builtins(module, part, problems)
+    undefined_names(module, part, problems)
     if len(problems.errors) > before:
         return None
     try:

@@ -178,4 +178,5 @@ def _shipped(own: Module, modules: frozenset[str], filters: bool, problems: Prob
             part = parts[name] = cut(own, [name], stop=frozenset(rules.OWN) - {name})
             rules.shadowed_builtins(own, part, problems)
             rules.foreign_imports(part, modules, problems)
+            rules.undefined_names(own, part, problems)
     return parts

@@ -192,6 +192,64 @@ def foreign_imports(part: Slice, declared: frozenset[str], problems: Problems) -
                         problems.wrong(_foreign(name, node), node.lineno)
 
 
+def undefined_names(module: Module, part: Slice, problems: Problems) -> None:
+    """A name that nothing defines is found only by the line that reaches it, and perhaps on one host of many."""
+    known = {ref.name for statement in module.statements for ref in statement.references if ref.stores}
+    known |= {*dir(builtins), "_"}  # gettext's is put among the builtins
+    if any(map(_makes_names, part.statements)):
+        return
+    for statement in part.statements:
+        expected = _expected_missing(statement.node)
+        for ref in statement.references:
+            dunder = ref.name.startswith("__") and ref.name.endswith("__")
+            if ref.stores or ref.own or dunder or ref.name in known or (ref.name, ref.line) in expected:
+                continue
+            near = did_you_mean(ref.name, {*module.binders, *_locals(statement.node, ref.line)})
+            what = f"import {ref.name}" if ref.name in sys.stdlib_module_names else f"{ref.name} = ..."
+            hint = near or f": write `{what}` at the top of the file"
+            problems.wrong(f"`{ref.name}` is nowhere defined{hint}", ref.line)
+
+
+def _makes_names(statement: Statement) -> bool:
+    """It may make names in ways that cannot be read from it."""
+    attributes = {node.attr for node in ast.walk(statement.node) if isinstance(node, ast.Attribute)}
+    return bool(statement.reads & _MAKERS) or "modules" in attributes
+
+
+_MAKERS: Final = frozenset({"eval", "exec", "globals", "vars", "locals", "setattr", "__builtins__", "__import__"})
+
+
+def _expected_missing(node: ast.AST) -> set[tuple[str, int]]:
+    """Names, with their lines, that may be missing: in the body of a ``try`` that catches a NameError by its name."""
+    found = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Try) and any(map(_catches_name_errors, inner.handlers)):
+            for name in (each for statement in inner.body for each in ast.walk(statement)):
+                if isinstance(name, ast.Name):
+                    found.add((name.id, name.lineno))
+    return found
+
+
+def _catches_name_errors(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(one is None or (isinstance(one, ast.Name) and one.id == "NameError") for one in caught)
+
+
+def _locals(node: ast.AST, line: int) -> set[str]:
+    """Names of the functions that a line is in."""
+    return {
+        name
+        for inner in ast.walk(node)
+        if isinstance(inner, Function) and inner.lineno <= line <= (inner.end_lineno or line)
+        for each in ast.walk(inner)
+        for name in ([each.id] if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) else _argument(each))
+    }
+
+
+def _argument(node: ast.AST) -> list[str]:
+    return [node.arg] if isinstance(node, ast.arg) else []
+
+
 def _packages(node: ast.Import | ast.ImportFrom) -> list[str]:
     names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
     return [name.partition(".")[0] for name in names]

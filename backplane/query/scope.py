@@ -33,12 +33,18 @@ _DYNAMIC: Final = frozenset({"eval", "exec", "globals"})
 
 
 class Reference(NamedTuple):
-    """A global name in a statement. ``now``: while the module is executed, not only when a function of it is called."""
+    """A global name in a statement.
+
+    Attributes:
+        now: while the module is executed, not only when a function of it is called.
+        own: it may as well be a name of the class whose body reads it.
+    """
 
     name: str
     line: int
     stores: bool
     now: bool
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +173,12 @@ def _references(code: types.CodeType, now: bool = True, top: bool = True) -> Ite
 
     A class body's own names look like the module's here: too much, never too little.
     """
-    for step in dis.get_instructions(code):
+    steps = list(dis.get_instructions(code))
+    own = {step.argval for step in steps if step.opname in _STORES}
+    for step in steps:
         line = (step.positions.lineno if step.positions else None) or code.co_firstlineno
         if step.opname in _LOADS:
-            yield Reference(step.argval, line, False, now)
+            yield Reference(step.argval, line, False, now, not top and step.argval in own)
         elif step.opname in _GLOBAL_STORES or (top and step.opname in _STORES):
             yield Reference(step.argval, line, True, now)
     for const in code.co_consts:

@@ -95,6 +95,25 @@ WRONG = {
     "foreign beside": Wrong(
         "import re, numpy\n" + LOGS + "def map(lines):\n    yield re\n", 1, ("on a line of its own",)
     ),
+    "undefined": Wrong(
+        LOGS + "def map(lines):\n    for line in lines:\n        yield TT, 1\n", 4, ("`TT` is nowhere defined: write",)
+    ),
+    "undefined near": Wrong(
+        LOGS + "def map(lines):\n    for line in lines:\n        yield lien\n", 4, ("did you mean 'line' or 'lines'?",)
+    ),
+    "undefined module": Wrong(
+        LOGS + "def map(lines):\n    yield json.dumps(1)\n", 3, ("`json` is nowhere", "`import json`")
+    ),
+    "undefined helper": Wrong(
+        LOGS + "def ask(): return x + TT\nx = 1\ndef map(lines):\n    yield ask()\n", 2, ("`TT` is nowhere defined",)
+    ),
+    "undefined in filter": Wrong(GOOD + "def filter(provider):\n    return PATH\n", 6, ("`PATH` is nowhere",)),
+    "undefined in reduce": Wrong(GOOD + "def reduce(a, b):\n    return a + TT\n", 6, ("`TT` is nowhere",)),
+    "undefined caught": Wrong(
+        LOGS + "def map(lines):\n    try:\n        yield TT\n    except Exception:\n        pass\n",
+        4,
+        ("`TT` is nowhere defined",),
+    ),
     "foreign in filter": Wrong(
         "import psutil\n" + GOOD + "def filter(provider):\n    return psutil.boot_time()\n", 1, ("`psutil` is not",)
     ),
@@ -279,6 +298,42 @@ def test_wrong_sources_are_refused(text: str, sources: list[str], part: str, tmp
     with pytest.raises(UsageError) as caught:
         load(str(file), {}, sources)
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def map(lines):\n    globals()['TT'] = 1\n    yield TT\n",
+        "def map(lines):\n    global TT\n    TT = 1\n    yield TT\n",
+        "def map(lines):\n    exec('TT = 1', globals())\n    yield TT\n",
+        "TT = 1\ndel TT\nTT = 2\ndef map(lines):\n    yield TT\n",
+        (
+            "class A:\n    one = 1\n    two = one + len(__qualname__)\n    __own = 3\n    own = __own\n"
+            "def map(lines):\n    yield A.two\n"
+        ),
+        "def map(lines):\n    class A:\n        one = 1\n        two = one\n    yield A.two\n",
+        "def map(lines):\n    yield [x for y in lines for x in y if (z := x)], __name__, __file__, z\n",
+        "rows = [last := x for x in (1, 2)]\ndef map(lines):\n    yield last, rows\n",
+        "try:\n    text = unicode\nexcept NameError:\n    text = str\ndef map(lines):\n    yield text(1)\n",
+        "try:\n    import numpy\nexcept ImportError:\n    numpy = None\ndef map(lines):\n    yield numpy\n",
+        "import sys\ndef map(lines):\n    sys.modules[__name__].TT = 1\n    yield TT\n",
+        "if 1 > 2:\n    TT = 1\ndef map(lines):\n    yield TT\n",
+        "def map(lines):\n    yield _('text')\n",
+        "def map(lines):\n    match lines:\n        case [one, *rest]:\n            yield one, rest\n",
+        "for i in range(3):\n    pass\nwith open('/dev/null') as file:\n    pass\ndef map(lines):\n    yield i, file\n",
+        (
+            "def made(f):\n    def inner(*args):\n        return f(*args)\n    return inner\n"
+            "@made\ndef map(lines):\n    yield ExceptionGroup, __builtins__\n"
+        ),
+        "def map(lines):\n    yield 1\ndef unused():\n    return TT\n",
+    ],
+)
+def test_no_name_is_called_undefined_that_may_be_there(text: str, tmp_path: Path) -> None:
+    """Names of classes, comprehensions, branches and builtins, and those that are made while it runs, are let be."""
+    file = tmp_path / "q.py"
+    file.write_text(LOGS + text)
+    found = examine(str(file), {}, None)
+    assert not [str(error) for error in found.errors if "nowhere" in str(error)]
 
 
 def test_all_that_is_wrong_is_said_in_the_order_of_lines(tmp_path: Path) -> None:
