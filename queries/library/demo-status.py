@@ -9,7 +9,9 @@ def filter(provider):
 
 def map(lines):
     for line in lines:
-        yield int(line.split('"')[2].split()[0]), 1
+        status = line.partition('" ')[2][:3]
+        if status.isdigit():
+            yield int(status), 1
 
 
 reduce = "count"
