@@ -21,9 +21,10 @@ A provider of a query is in exactly one state:
 * Live states are those of `LIVE`, all others have ended, and change only with the set of targets; but for a ``lost``
   that is reported with ``again``.
 * Every change of state is one `Report`, in the order of the changes. Nobody else says what state a provider is in.
-* ``connecting`` lasts through failures that another try may mend, with a pause that doubles and is jittered, until
-  the query's wait is over; then the provider is ``unreachable`` for its last failure's reason, or for the stage in
-  which the attempt under way hangs. A failure that is final (a key, a name, a policy) ends it at once.
+* ``connecting`` lasts through failures that another try may mend, each reported with it, with a pause that doubles and
+  is jittered, until the query's wait is over; then the provider is ``unreachable`` for its last failure's reason. The
+  wait cuts no first try, which ends by its own deadlines. A failure that is final (a key, a name, a policy) ends it at
+  once.
 * When a link comes up the plan asks for a start under a new job number (`AskStart`); the client answers with START,
   which is `Started`. A link that breaks before that is a failed attempt.
 * A job that has started breaks off if its link does, if its process is ended from outside (`JobEnded.broken`), or if
@@ -59,7 +60,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from coordinator.due import soonest
-from coordinator.gate import WAITING_FOR_TURN
 from coordinator.roster import ENDED, LIVE, Roster
 from coordinator.steps import (
     Admitted,
@@ -226,8 +226,6 @@ class Plan(Roster):
         if target is None:
             return
         target.stage = event.stage
-        if target.turn_at is None and event.stage != WAITING_FOR_TURN:
-            target.turn_at = event.at
         if target.state == "pending":
             self._report(target, "connecting")
 
@@ -426,8 +424,8 @@ class Plan(Roster):
         for target in self._targets.values():
             if target.over or target.job or target.broke is not None or target.outside or target.held:
                 continue
-            if self._waiting.is_late(target, at):
-                # It is we who have not come to it. Its own deadlines end the try that it gets.
+            if target.stage is not None and not target.failure:
+                # Its first try is under way, or it is we who have not come to it: that try has deadlines of its own.
                 target.last_try = True
             else:
                 self._give_up(target, "unreachable", why(target))
@@ -446,8 +444,9 @@ class Plan(Roster):
                 self._out.append(CancelJob(target.job, event.mode))
             else:
                 waiting = "" if target.job else f"; {why(target)}"
+                begun = "it had started" if target.broke is None else "it was back"
                 self._drop_job(target)
-                self._give_up_or_lose(target, "unreachable", f"cancelled before it had started{waiting}")
+                self._give_up_or_lose(target, "unreachable", f"cancelled before {begun}{waiting}")
 
     def _restart(self, job: int) -> None:
         """The client misses something of a job, and wants another from where it stands."""
@@ -468,6 +467,7 @@ class Plan(Roster):
 
     def _try_again(self, target: Target, at: float, text: str | None) -> None:
         self._waiting.pause(target, at)
+        again = text != target.failure
         target.failure, target.stage = text, None
-        if target.state == "pending":
-            self._report(target, "connecting", text)
+        if target.state in ("pending", "connecting") and again:
+            self._report(target, "connecting", text and f"{text}; trying again")

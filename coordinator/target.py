@@ -23,9 +23,7 @@ class Target:
     #: Where the attempt under way is; None between attempts.
     stage: str | None = None
     attempts: int = 0
-    #: When its turn to connect came.
-    turn_at: float | None = None
-    #: The wait ended in its first try, which was late: there is no other.
+    #: The wait ended in its first try, or before it: there is no other.
     last_try: bool = False
     #: It is not asked before others are well.
     held: bool = False

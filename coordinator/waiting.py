@@ -17,8 +17,6 @@ from coordinator.target import Target
 RETRY_FIRST_S: Final = 0.5
 #: Longest pause. More would keep a host that came back waiting; less is noise in its logs.
 RETRY_MOST_S: Final = 15.0
-#: Whose turn came later than this after the query began has not had the wait, and gets its first try to the end.
-LATE_S: Final = 2.0
 #: A job that broke off sooner after its start than this is brought back with a longer pause.
 LASTING_S: Final = 5.0
 #: The most of those pauses, as a power of two of the first: a link that flaps should not keep a provider away longer
@@ -66,12 +64,6 @@ class Waiting:
         if target is not None and target.broke is not None:
             return target.back_by is not None and at >= target.back_by
         return (self._deadline is not None and at >= self._deadline) or (target is not None and target.last_try)
-
-    def is_late(self, target: Target, now: float) -> bool:
-        """At the end of the wait: it is in its first try, or before it, since others had their turn before it."""
-        if target.stage is None or target.failure or self.wait_s is None:
-            return False
-        return target.turn_at is None or target.turn_at > now - self.wait_s + LATE_S
 
     def pause(self, target: Target, at: float) -> None:
         """It is tried again after a pause, which doubles."""

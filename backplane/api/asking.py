@@ -218,7 +218,7 @@ def _seconds(how: How, name: str) -> float | None:
     if said is None:
         return None
     try:
-        return times.seconds(said)
+        return (times.wait if name == "wait" else times.seconds)(said)
     except (ValueError, TypeError) as exc:
         raise UsageError(f"{name}=: {exc}") from None
 
@@ -246,6 +246,8 @@ def _read(query: Ask, sources: list[str] | None, how: How) -> OneLine | Query:
     if isinstance(query, Script):
         return query.understood(sources, settings(how))
     if not isinstance(query, Logs):
+        if callable(query):
+            raise UsageError('a function is asked as a script: write @lr.script(logs=..., reduce="count") above it')
         text = path_of(query)
         if not is_one_line(text):
             return load(text, settings(how), sources)

@@ -91,6 +91,7 @@ def named(query: Ask, how: How, where: Mapping[str, Any], every_s: float | None 
         ready = replace(ready, options=replace(ready.options, for_s=left_s(store)))
         question = ready.question
         about = {"title": question.title, "streams": question.streams, "began": store.facts["began"]}
+        about["endless"] = question.endless
         yield Named(ready, store, Running(place, store, about))
 
 
@@ -165,7 +166,7 @@ def _words(how: How, where: Mapping[str, Any]) -> dict[str, Any]:
         "by_host": how.get("by_host", False),
         "filter_timeout": _seconds(how.get("filter_timeout")) or limits.FILTER_S,
         "refilter": _seconds(how.get("refilter")) or limits.REFILTER_S,
-        "wait": _seconds(how.get("wait")),
+        "wait": None if how.get("wait") is None else times.wait(how["wait"]),
         "coordinator": where.get("coordinator"),
         "server_key": where.get("server_key"),
         "key": where.get("key"),

@@ -16,7 +16,8 @@ Duration = float | str | timedelta
 When = float | str | datetime
 
 _UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_FORM: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)")
+#: In words, too: SQL has them so. Their first letter is their unit, but for milliseconds.
+_FORM: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:(ms|s|m|h|d|)|(millisecond|sec(?:ond)?|min(?:ute)?|h(?:ou)?r|day)s?)")
 _WINDOW: Final = "write 1m, or 5m/1m for five minutes each minute"
 
 
@@ -26,19 +27,25 @@ def seconds(said: Duration) -> float:
     Raises:
         ValueError: none, or zero.
 
-    >>> seconds("1.5m"), seconds("10"), seconds("250ms"), seconds(2)
-    (90.0, 10.0, 0.25, 2.0)
+    >>> seconds("1.5m"), seconds("10"), seconds("250ms"), seconds(2), seconds("1 hour"), seconds("90min")
+    (90.0, 10.0, 0.25, 2.0, 3600.0, 5400.0)
     """
     if isinstance(said, timedelta):
         value = said.total_seconds()
     elif isinstance(said, str):
         found = _FORM.fullmatch(said.strip())
-        value = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        value = float(found[1]) * _UNITS[_unit(found[2], found[3])] if found else 0.0
     else:
         value = float(said)
     if not 0 < value < float("inf"):
         raise ValueError(f"{said!r} is no duration: write 500ms, 10s, 2m, 1h or 1d")
     return value
+
+
+def _unit(short: str | None, word: str | None) -> str:
+    if word:
+        return "ms" if word == "millisecond" else word[0]
+    return short or ""
 
 
 def moment(said: When) -> float:
@@ -93,3 +100,15 @@ def window(text: str) -> tuple[float, float]:
     if found[0] > MOST_WINDOWS * found[1]:
         raise ValueError(f"{text!r} would put a line into more than {MOST_WINDOWS} windows")
     return found
+
+
+def wait(said: Duration) -> float:
+    """The seconds that are meant, of what may be no time at all.
+
+    Raises:
+        ValueError: none.
+
+    >>> wait("0"), wait(0), wait("0s"), wait("10s")
+    (0.0, 0.0, 0.0, 10.0)
+    """
+    return 0.0 if said in (0, "0", "0s", timedelta()) else seconds(said)

@@ -26,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb."""
     parser.description = (
         "Show the snapshots of a named query. Ctrl-C detaches: the query goes on. One whose process is gone, after a "
-        "crash or a reboot, is started again from where it was; of one that has ended, the last snapshot is shown, and "
-        "with -o json, csv or parquet also of a following one that has stopped."
+        "crash or a reboot, is started again from where it was; of one that has ended, the last snapshot is shown. A "
+        "form of one snapshot (-o json, csv, parquet, or a table off a terminal) shows a following query as it is now; "
+        "with -o also one that has stopped, as it was then."
     )
     parser.add_argument("name", metavar="NAME", help="as `run --name` gave it, or `run --detach` printed it")
     shown.add_showing(parser.add_argument_group("output"))
@@ -93,13 +94,16 @@ async def _attached(where: Directory, args: argparse.Namespace) -> int:
         await line.say(op="status")
         about = await line.heard()
     show = shown.show(args, streams=about["streams"], title=about["title"])
+    now = show.every_s is None and bool(about.get("endless"))  # its last snapshot is nothing to wait for
     async with caller.call(where) as line:
-        await line.say(op="attach", every_s=show.every_s)
+        await line.say(op="attach", every_s=args.every if now else show.every_s)
         with show:
             seen = False
             async for snapshot in line.snapshots():
-                show.snapshot(snapshot)
-                seen = snapshot.final
+                seen = snapshot.final or now
+                (show.now if now and not snapshot.final else show.snapshot)(snapshot)
+                if seen:
+                    break
         if not seen:
             raise caller.Gone(f"{where.name} has just ended")
     return show.status

@@ -20,3 +20,18 @@ def seconds(text: str) -> float:
         return times.seconds(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from None
+
+
+def wait(text: str) -> float:
+    """As `seconds`, and 0 where nothing is to be waited for.
+
+    Raises:
+        argparse.ArgumentTypeError: it means none.
+
+    >>> wait("0"), wait("10s")
+    (0.0, 10.0)
+    """
+    try:
+        return times.wait(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None

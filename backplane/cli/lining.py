@@ -86,6 +86,6 @@ def question(args: argparse.Namespace, *, local: bool) -> PlanQuestion:
         finishing=finishing.finish if asked.steps or asked.kinds else None,
         names=asked.values if asked.plan["aggregates"] else None,
         hosts=asked.hosts,
-        hold_s=args.wait if args.wait is not None else WAIT_S,
+        hold_s=args.wait or WAIT_S,
         notices=asked.notices,
     )

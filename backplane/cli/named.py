@@ -147,6 +147,7 @@ def _ask(
     ready: Callable[[], None] = lambda: None,
 ) -> int:
     about = {"title": question.title, "streams": question.streams, "began": store.facts["began"]}
+    about["endless"] = question.endless
     planned = running.plan(args, question)
     planned = replace(
         planned,

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from provider.runner.expressions import Expression
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this verb."""
+def add_arguments(parser: argparse.ArgumentParser, *said: str) -> None:
+    """The options of this verb; ``said``: of the query, by a verb that takes another one."""
     parser.set_defaults(begun=None)
     parser.description = "Ask a question of many machines: run a query file, or a query of the library."
-    naming.add_query(parser)
+    naming.add_query(parser, *said)
     parser.add_argument("-f", "--follow", action="store_true", help="start at the end, and go on as the logs grow")
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="end after this time")
     parser.add_argument(
@@ -184,7 +184,7 @@ def load_question(args: argparse.Namespace, selection: targets.Selection) -> Que
         by_host=args.by_host,
         window=windowing.of_file(args, query),
         lateness_s=args.lateness or 0.0,
-        hold_s=args.wait if args.wait is not None else limits.WAIT_S,
+        hold_s=args.wait or limits.WAIT_S,
     )
 
 
@@ -208,12 +208,14 @@ async def _asked(question: Question, selection: targets.Selection, plan: Plan) -
 async def _answered(where: Place | Private, question: Question, selection: targets.Selection, plan: Plan) -> int:
     from backplane.cli.interrupts import Interrupts
     from backplane.cli.main import PARTIAL
+    from backplane.cli.waiting import Waited
     from backplane.client.session import open_session
     from backplane.client.spec import Options
     from backplane.wire.messages import Admit
 
     show = plan.show
     misfits = _misfits(question)
+    waited = Waited(plan.wait_s, show.aside)
     options = Options(
         every_s=show.every_s,
         for_s=plan.for_s,
@@ -226,6 +228,7 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         on_fault=show.fault,
         on_break=show.say if plan.verbose else None,
         on_notice=show.say,
+        on_state=waited.heard,
         most_groups=plan.groups.rows,
         most_bytes=plan.groups.bytes,
     )
@@ -243,6 +246,7 @@ async def _answered(where: Place | Private, question: Question, selection: targe
         store = named.store if named else None
         run = session.ask(question, entries, selection.reach, options, selection.select, store)
         async with contextlib.AsyncExitStack() as shown_to:
+            await shown_to.enter_async_context(waited.watched())
             if named:
                 await shown_to.enter_async_context(named.shown(run))
             if first is not None:

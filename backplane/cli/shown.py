@@ -186,16 +186,34 @@ class Show:
                 }
             )
         if snapshot.final and self._says_coverage:
-            from backplane.client.outputs.coverage import coverage_lines
+            self._covered(snapshot)
 
-            for line in coverage_lines(snapshot):
-                self.say(line)
+    def now(self, snapshot: Snapshot) -> None:
+        """Show the only snapshot that is wanted of a query which goes on: it is well where every provider is so far."""
+        from backplane.reduce.coverage import COMPLETE
+
+        well = COMPLETE | {"running"}
+        self._output.show(snapshot, last=True)
+        self.status = 0 if snapshot.coverage.states.keys() <= well else snapshot.exit_status
+        if self._says_coverage:
+            self._covered(snapshot)
+
+    def _covered(self, snapshot: Snapshot) -> None:
+        from backplane.client.outputs.coverage import coverage_lines
+
+        for line in coverage_lines(snapshot):
+            self.say(line)
 
     def say(self, text: str) -> None:
         """A line for people, about the query."""
         self._notes.flush()
         if not self._quiet:
             self._write(f"logreduce: {_safe(text)}\n")
+
+    def aside(self, text: str) -> None:
+        """A line about coverage, which a table that grows shows by itself."""
+        if self._says_coverage:
+            self.say(text)
 
     def note(self, provider: str, text: str) -> None:
         """What a script printed on a provider."""

@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="following: ask each filter again so often; a yes joins, two noes leave (default 60)",
     )
     reach.add_argument(
-        "--wait", type=_seconds, metavar="S", help="retry unreachable providers so long (default 10, following: no end)"
+        "--wait",
+        type=_wait,
+        metavar="S",
+        help="retry unreachable providers so long, 0 for not at all (default 10, following: no end)",
     )
 
 
@@ -76,6 +79,12 @@ def _seconds(text: str) -> float:
     from backplane.cli.durations import seconds
 
     return seconds(text)
+
+
+def _wait(text: str) -> float:
+    from backplane.cli.durations import wait
+
+    return wait(text)
 
 
 def _at_least_one(text: str) -> int:

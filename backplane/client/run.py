@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from backplane.client.keeping import Keeper
     from backplane.client.store.database import Store
 
-
 #: A named query that goes on asks everybody again but those in these states: they said all that they had to say.
 _OVER: Final = frozenset(ENDED) - {"lost", "unreachable"}
 #: A following one looks again at whom a filter had left out, and at who had left.
@@ -312,6 +311,7 @@ class Run:
             self.reducing.put("", message, 0)
             return
         self._refilter.heard(message)
+        self._options.on_state(message)
         if message.state == "pending":
             # It begins, perhaps anew: it had left and has come back.
             self._over.discard(message.provider)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from backplane.reduce.folds import Fold
 from backplane.wire import limits
+from backplane.wire.messages import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Options:
         on_fault: called with (provider, fault).
         on_break: called with sentences about jobs that broke off or went on.
         on_notice: called with a sentence about the client itself.
+        on_state: called with each state of a provider that the coordinator reports.
     """
 
     every_s: float | None = None
@@ -116,3 +118,4 @@ class Options:
     on_fault: Callable[[str, Any], None] | None = None
     on_break: Callable[[str], None] | None = None
     on_notice: Callable[[str], None] | None = None
+    on_state: Callable[[State], None] = lambda state: None

@@ -94,6 +94,13 @@ def test_detached_attached_cancelled_removed(log: Path) -> None:
     counted("live", {"a": 2, "b": 1})
     append(log, "c\n")
     counted("live", {"a": 2, "b": 1, "c": 1})
+    for form in ("csv", "json", "table"):  # of one snapshot: as it is now, and no waiting for an end
+        shown = call("attach", "live", "-o", form)
+        assert (shown.status, "1 running" in shown.err) == (0, True), shown.err
+        if form == "json":
+            assert (rows(shown), shown.snapshot["final"]) == ({"a": 2, "b": 1, "c": 1}, False)
+        else:
+            assert "a" in shown.out
     found = listed()["live"]
     assert (found["status"], found["title"], found["pid"]) == ("running", "By letter.", pid("live"))
     for refused, says in (

@@ -78,12 +78,13 @@ async def test_a_runner_that_does_not_start_has_its_class_and_a_sentence(
     assert says.replace("python3 on", f"{provider.python} on") in (found.reason or "")
 
 
-async def test_a_stage_that_hangs_is_named_when_the_wait_is_over() -> None:
-    """A command that says nothing is still waited for by its hello; the reason says so."""
+async def test_a_stage_that_hangs_ends_by_its_own_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that says nothing is waited for by its hello, however short the wait; the reason says so."""
+    monkeypatch.setattr(limits, "HELLO_S", 1.0)
     async with talking() as talker:
-        talker.submit("q", COUNT, by_command("a", "sh -c 'cat >/dev/null'"), wait_s=0.5)
+        talker.submit("q", COUNT, by_command("a", "sh -c 'cat >/dev/null'"), wait_s=0.1)
         found = await talker.state("q", "a", "unreachable")
-    assert found.reason == "still waiting for the runner's hello"
+    assert found.reason == "no hello from its runner within 1 s"
 
 
 async def test_a_drain_keeps_the_state_and_brings_the_last_cut() -> None:

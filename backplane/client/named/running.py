@@ -35,7 +35,7 @@ class Running:
     Args:
         directory: of the query, which this process has locked.
         store: opened.
-        about: said of it to those who ask: `title`, `streams`, `began`.
+        about: said of it to those who ask: `title`, `streams`, `began`, `endless`.
         ready: called when it is being asked and can be attached to.
     """
 

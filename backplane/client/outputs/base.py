@@ -21,8 +21,8 @@ class Output(Protocol):
     def live(self) -> bool:
         """It wants each snapshot, not the final one only."""
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show a snapshot; the last one is final."""
+    def show(self, snapshot: Snapshot, *, last: bool = False) -> None:
+        """Show a snapshot; the last one is final, or said to be the ``last`` that comes."""
 
     def close(self) -> None:
         """Leave the terminal as it was, also when no final snapshot came."""

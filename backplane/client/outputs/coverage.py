@@ -77,7 +77,7 @@ def _named(coverage: Coverage) -> list[str]:
     lines = [
         f"{_word(state)} {harmless(folded(names, _MOST_NAMES))}" + (f": {harmless(reason)}" if reason else "")
         for (state, reason), names in coverage.named().items()
-        if state not in _QUIET and not set(names) <= set(coverage.stopped or ())
+        if (state not in _QUIET or (state == "connecting" and reason)) and not set(names) <= set(coverage.stopped or ())
     ]
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES - 1 :] = [f"and {len(lines) - _MOST_LINES + 1} more reasons; -o json has them all"]

@@ -24,9 +24,9 @@ class Csv:
         self._out = out
         self._isatty = isatty
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Write the final snapshot."""
-        if not snapshot.final:
+        if not (snapshot.final or last):
             return
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\r\n")

@@ -42,9 +42,9 @@ class Json:
         self._out = out
         self._indent = 2 if isatty else None
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Write the final snapshot."""
-        if snapshot.final:
+        if snapshot.final or last:
             write(self._out, dumped(snapshot.to_dict(), indent=self._indent) + "\n")
             self._out.flush()
 
@@ -61,7 +61,7 @@ class JsonLines:
         self._out = out
         self._told = 0
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Write a line, or one for each window that is news."""
         if snapshot.windows is not None:
             news = [told for told in snapshot.windows if told.serial > self._told]

@@ -10,7 +10,7 @@ class NothingOutput:
 
     live = False
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Nowhere."""
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ class Text:
         self._written = 0
         self._group: Any = None
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, *, last: bool = False) -> None:
         """Write the rows that were not there before."""
         context = snapshot.columns[-2:] == _CONTEXT
         for host, *rest in snapshot.rows[self._written :]:

@@ -118,22 +118,45 @@ def test_a_final_failure_ends_at_once(state: str) -> None:
     ]
 
 
-def test_the_end_of_the_wait_names_the_last_failure_or_the_stage() -> None:
-    """Whoever has not been reached says why in plain words; whoever was reached goes on."""
-    plan = new("failed", "hangs", "waits", "ready", wait_s=10.0)
+def test_the_reason_of_a_failed_try_stands_beside_the_state_while_it_is_tried_again() -> None:
+    """Reported when it changes, and not for each try; gone with the state."""
+    plan = new("a", wait_s=None)
+    plan.handle(LinkTrying(0.1, "a", "connecting"))
+    first = reports(plan.handle(LinkFailed(1.0, "a", "its SSH port refuses connections")))
+    assert first == [("connecting", "its SSH port refuses connections; trying again")]
+    plan.handle(LinkTrying(2.0, "a", "connecting"))
+    assert reports(plan.handle(LinkFailed(2.1, "a", "its SSH port refuses connections"))) == []
+    assert reports(plan.handle(LinkFailed(4.0, "a", "no route"))) == [("connecting", "no route; trying again")]
+    plan.handle(LinkUp(5.0, "a"))
+    assert reports(plan.handle(Started(5.0, 1, "open"))) == [("filtering", None)]
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.1])
+def test_the_wait_bounds_the_retries_and_cuts_no_first_try(wait_s: float) -> None:
+    """Whoever is being logged in to has the deadlines of that; whoever fails is not tried again."""
+    plan = new("fine", "fails", wait_s=wait_s)
+    for name in ("fine", "fails"):
+        plan.handle(LinkTrying(0.0, name, "waiting for the runner's hello"))
+    assert reports(plan.handle(TimePassed(wait_s))) == []
+    assert reports(plan.handle(LinkFailed(0.3, "fails", "it is down"))) == [("unreachable", "it is down")]
+    assert AskStart(1, "fine") in plan.handle(LinkUp(0.5, "fine"))
+
+
+def test_the_end_of_the_wait_names_the_last_failure() -> None:
+    """Also of a later try that hangs: whoever has not been reached says why in plain words; the others go on."""
+    plan = new("failed", "waits", "ready", wait_s=10.0)
     plan.handle(LinkFailed(1.0, "failed", "its SSH port refuses connections"))
-    plan.handle(LinkTrying(1.0, "hangs", "waiting for the SSH login"))
+    plan.handle(LinkTrying(8.0, "failed", "waiting for the SSH login"))
     plan.handle(LinkUp(1.0, "ready"))
     assert reports(plan.handle(TimePassed(10.0))) == [
         ("unreachable", "its SSH port refuses connections"),
-        ("unreachable", "still waiting for the SSH login"),
         (
             "unreachable",
             "still waiting for its turn to connect; --wait gives it more time, --fanout tries more at once",
         ),
     ]
     assert plan.states()["ready"] == "connecting"
-    assert reports(plan.handle(LinkFailed(11.0, "hangs", "late"))) == []
+    assert reports(plan.handle(LinkFailed(11.0, "failed", "late"))) == []
 
 
 def test_whoever_waits_for_its_turn_at_the_end_of_the_wait_is_tried_once() -> None:
@@ -152,9 +175,10 @@ def test_whoever_waits_for_its_turn_at_the_end_of_the_wait_is_tried_once() -> No
 def test_a_wake_up_that_comes_early_is_asked_for_again() -> None:
     """A loop's timer may fire a moment before its time."""
     plan = new("a", wait_s=10.0)
-    assert plan.handle(LinkTrying(1.0, "a", "connecting"))[1:] == []
+    plan.handle(LinkFailed(1.0, "a", "it is down"))
+    plan.handle(TimePassed(2.0))
     assert plan.handle(TimePassed(9.999)) == [WakeAt(10.0)]
-    assert reports(plan.handle(TimePassed(10.0))) == [("unreachable", "still connecting")]
+    assert reports(plan.handle(TimePassed(10.0))) == [("unreachable", "it is down")]
 
 
 def test_a_failure_after_the_wait_is_not_tried_again() -> None:
@@ -318,13 +342,14 @@ class AnyOrder(RuleBasedStateMachine):
         for instruction in self.plan.handle(event):
             assert not self.forgotten, "nothing follows Forget"
             match instruction:
-                case Report(name, state, again=again):
+                case Report(name, state, reason, again=again):
                     assert not again or (state == "lost" and self.resumes)
+                    failed = state == "connecting" and reason is not None
                     was = self.ended.pop(name, None)
                     back = state == "pending" and name in self.joined
                     gone = state == "left" and was in ("unreachable", "refused") and name in self.left
                     assert was is None or back or gone, "an ended state changed"
-                    assert self.reported.get(name) != state or name in self.away, "a report that is no change"
+                    assert self.reported.get(name) != state or name in self.away or failed, "a report that is no change"
                     self.reported[name] = state
                     self.away.discard(name)
                     if again:

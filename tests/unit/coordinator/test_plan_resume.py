@@ -213,7 +213,8 @@ def test_a_query_that_ends_while_a_provider_is_away_has_lost_it(mode: str) -> No
     plan.handle(LOST)
     found = plan.handle(CancelAsked(21.0, mode))
     ((state, reason, again),) = told(found)
-    assert (state, again) == ("lost", False) and str(reason).startswith(LOST.reason)
+    assert (state, again) == ("lost", False)
+    assert str(reason).startswith(f"{LOST.reason}; cancelled before it was back;")
     assert found[-1] == Forget()
 
 

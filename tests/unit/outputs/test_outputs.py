@@ -213,8 +213,10 @@ def test_coverage_lines_fold_hosts_and_say_why() -> None:
     states: dict[str, tuple[str, str | None]] = {f"web{n:02d}": ("done", None) for n in range(1, 20)}
     states["web20"] = ("unreachable", "connection refused")
     states |= {f"db{n}": ("failed", "access.log is missing") for n in (1, 2, 3)}
+    states |= {"app1": ("connecting", None), "app2": ("connecting", "its SSH port refuses connections; trying again")}
     assert coverage_lines(snapshot([], states=states)) == [
-        "19 done · 1 unreachable · 3 failed",
+        "2 connecting · 19 done · 1 unreachable · 3 failed",
+        "connecting app2: its SSH port refuses connections; trying again",
         "unreachable web20: connection refused",
         "failed db[1-3]: access.log is missing",
     ]
@@ -297,6 +299,14 @@ def test_columns_that_are_not_exact_are_named() -> None:
     assert "approximate" not in shown("csv", given) + shown("table", given)
     assert "approximate p50, p99: within 1 %" in shown("table", given, isatty=True)
     assert coverage_lines(snapshot([(None, 1)], fold=folds.AggregateFold(["count", "distinct"])))[1:] == []
+
+
+def test_a_table_shows_no_digits_that_are_not_known() -> None:
+    """Three of what is within a per cent, in the table alone."""
+    rows = Rows(("path", "p99", "mean"), (("/a", 587.973, 587.973), ("/b", 12.5, 1.0)), (("p99", "within 1 %"),))
+    one = dataclasses.replace(snapshot([("a", 1)]), table=rows)
+    assert shown(None, one).splitlines()[1:3] == ["/a     588  587.973", "/b    12.5      1.0"]
+    assert "587.973,587.973" in shown("csv", one)
 
 
 def test_who_was_stopped_at_a_limit_is_named() -> None:
