@@ -176,7 +176,10 @@ class Tables:
         asked = _map(said)
         foreign = client.key is not None
         if foreign:
-            refuse_foreign(asked, self._terms())
+            try:
+                refuse_foreign(asked, self._terms())
+            except ValueError as exc:
+                raise UsageError(str(exc)) from None  # a sentence for its user
         selection = Selection.from_wire(_map(asked.get("select")), _entries(asked))
         chosen = await self.choose(selection, foreign=foreign)
         return {"names": sorted(chosen.providers), "notices": chosen.notices}

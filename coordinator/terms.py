@@ -50,7 +50,8 @@ def refuse_foreign(payload: Mapping[str, Any], terms: Terms) -> None:
         who = str(entry.get("name"))[:80]
         if (how := entry.get("reach") or "ssh") != "ssh":
             raise ValueError(
-                f"{who}: reach {str(how)[:20]!r} is the coordinator's own machine, which it does not share"
+                f"{who}: reach {str(how)[:20]!r} is the coordinator's own machine, which it does not share: "
+                "ask providers of its table, with -w or -l"
             )
         for name in _ENTRY_FIELDS:
             _refuse(f"{who}: {name}", entry.get(name))
@@ -62,7 +63,10 @@ def refuse_foreign(payload: Mapping[str, Any], terms: Terms) -> None:
 
 def _refuse(what: str, value: object) -> None:
     if value is not None:
-        raise ValueError(f"{what} would be of the coordinator's machine: it is shared, and takes none from a client")
+        raise ValueError(
+            f"{what} would be of the coordinator's machine: it is shared, and takes none from a client; "
+            "ask providers of its table, with -w or -l"
+        )
 
 
 def reserved(targets: int) -> int:

@@ -84,6 +84,10 @@ async def test_over_tcp_the_table_is_asked_and_nobody_else(made: Daemon) -> None
         for select in (None, {"names": ["elsewhere"]}):
             with pytest.raises(UsageError, match=r"^elsewhere: this coordinator asks the providers of its table only"):
                 await answer([stranger], select)
+        for own_file, says in (({"key": "/k"}, "elsewhere: key would be of"), ({"reach": "local"}, "elsewhere: reach")):
+            asked_so = {"select": {"names": ["elsewhere"]}, "entries": [stranger | own_file]}
+            with pytest.raises(UsageError, match=rf"^{says}.* ask providers of its table, with -w or -l$"):
+                await session.request("providers.choose", asked_so)
         with pytest.raises(UsageError, match="is changed and checked on the coordinator's own machine"):
             await _add(session, stranger)
         await made.configure(f'adhoc = true\ntable = "{made.directory / "table"}"\n')

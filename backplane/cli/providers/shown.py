@@ -67,6 +67,9 @@ def _print(folded: Mapping[str, list[str]]) -> None:
 
 def _fields(provider: Mapping[str, Any]) -> str:
     said = {key: value for key, value in provider.items() if key not in ("name", "labels", "address", "port")}
+    address, port = provider.get("address"), provider.get("port")
+    if address or port:
+        said["at"] = (address or "") + (f":{port}" if port else "")
     labels = [f"{key}={value}" for key, value in sorted(provider.get("labels", {}).items())]
     return "  ".join([*(f"{key} {value}" for key, value in sorted(said.items())), ",".join(labels)]).strip()
 
