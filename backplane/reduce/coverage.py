@@ -131,7 +131,8 @@ class Coverage:
     """Of a whole answer."""
 
     providers: Mapping[str, Row]
-    #: Every target has ended well, or goes on well when a following query ends.
+    #: Every target has ended well, or goes on well when a following query ends, and had a line that could be read
+    #: if it had any.
     complete: bool
     #: Why the answer is less than exact, in sentences.
     inexact: tuple[str, ...]
@@ -340,6 +341,16 @@ class Standing:
         """Each gap in a few words."""
         return self._notes + self._gaps + ([f"{self._gaps_more} more gaps"] if self._gaps_more else [])
 
+    @property
+    def read(self) -> int:
+        """Lines of all of its jobs."""
+        return self._before.lines + self.counters.lines
+
+    @property
+    def strange(self) -> bool:
+        """It had lines, and not one of them parsed."""
+        return 0 < self.read <= self._before.parse_errors + self.counters.parse_errors
+
     def saved(self) -> dict[str, Any]:
         """All of it as msgpack knows it, for `restored`."""
         said = {name: getattr(self, name) for name in self.__slots__}
@@ -403,21 +414,33 @@ def coverage(
     """
     well = COMPLETE | {"running"} if endless and final else COMPLETE
     reasons = inexact + _reasons(standings, drained=endless and final and not enough)
-    if len(reasons) > MOST_REASONS:
-        reasons[MOST_REASONS - 1 :] = [f"and {len(reasons) - MOST_REASONS + 1} more reasons"]
     rows = {name: standings[name].row(late.get(name, 0)) for name in sorted(standings)}
     stopped = None
     if (enough or reached) and final:
         stopped = [name for name, row in rows.items() if row.state in LIVE or row.reason == NOT_ASKED]
         for name in stopped:
             rows[name] = dataclasses.replace(rows[name], reason=rows[name].reason or _STOPPED)
-    all_well = bool(standings) and all(each.state in well for each in standings.values())
+    strange = {name: each.read for name, each in standings.items() if each.state in well and each.strange}
+    reasons += _strange(strange)
+    if len(reasons) > MOST_REASONS:
+        reasons[MOST_REASONS - 1 :] = [f"and {len(reasons) - MOST_REASONS + 1} more reasons"]
+    all_well = bool(standings) and not strange and all(each.state in well for each in standings.values())
     return Coverage(
         providers=MappingProxyType(rows),
         complete=all_well or (reached and final),
         inexact=tuple(reasons),
         stopped=None if stopped is None else tuple(stopped),
     )
+
+
+def _strange(lines: Mapping[str, int]) -> list[str]:
+    """Those of which every line was of another format: what they say counts as unread."""
+    if not lines:
+        return []
+    number = sum(lines.values())
+    return [
+        f"{folded(sorted(lines))}: none of {number:,} line{'s' * (number != 1)} is of the format that was asked for"
+    ]
 
 
 def _reasons(standings: Mapping[str, Standing], *, drained: bool) -> list[str]:

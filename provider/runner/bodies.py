@@ -340,7 +340,12 @@ class Body:
         if value[:2] == ["call", "number"]:
             name = value[2][1] if value[2][0] == "field" else ""
             place = self._constant((len(self.makers), name))
-            return "NUMBER(%s, %s)" % (place, self._value(value[2]))
+            text = self._value(value[2])
+            found = "NUMBER(%s, %s)" % (place, text)
+            if not name or self._types.get(name, self._types.get("*")) == "string":
+                return found
+            # Most values of JSON are numbers already, and a call costs more than a look.
+            return "(%s if type(%s) is int or type(%s) is float else %s)" % (text, text, text, found)
         if value[0] in ARITHMETIC:
             return "E_arithmetic(%r, %s, %s)" % (value[0], self._counting(value[1]), self._counting(value[2]))
         return self._value(value)

@@ -150,6 +150,18 @@ def test_texts_that_are_to_be_numbers_are_counted(tmp_path: Path) -> None:
     assert "left out" not in call("run", f"csv {log} | max(a)").err
 
 
+@pytest.mark.parametrize("aggregate", ["sum(ms)", "mean(ms)", "p50(ms)", "sum(ms * 2)", "stddev(ms)"])
+def test_an_odd_value_is_left_out_and_counted(tmp_path: Path, aggregate: str) -> None:
+    """A text among JSON's numbers ends no host: the groups are there, and what was left out is said."""
+    log = tmp_path / "odd.jsonl"
+    log.write_text('{"ms":1,"k":"a"}\n{"ms":"n/a","k":"a"}\n{"ms":"3","k":"b"}\n{"ms":null,"k":"b"}\n{"k":"b"}\n')
+    told = call("run", f"json {log} | {aggregate} as x by k", "-o", "json").snapshot
+    assert [row["k"] for row in told["rows"]] == ["a", "b"]
+    assert told["coverage"]["providers"]["local"]["dropped"] == {"not_a_number:ms": 1}
+    if aggregate == "sum(ms)":
+        assert [row["x"] for row in told["rows"]] == [1, 3]
+
+
 def test_parameters_are_set(tmp_path: Path) -> None:
     """--set replaces a constant, typed by its default."""
     source = 'floor = 500\ndef map():\n    yield "floor", floor\nreduce = "sum"\n'

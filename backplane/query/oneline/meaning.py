@@ -18,6 +18,7 @@ from backplane.query.oneline.scope import Lowered, NoName, Scope, near_name
 from backplane.query.oneline.tree import Node
 from provider.runner.aggregates.names import AGGREGATES
 from provider.runner.expressions import (
+    ARITHMETIC,
     COMPARISONS,
     FUNCTIONS,
     MOST_DEEP,
@@ -94,10 +95,22 @@ class Meaning:
     def number(self, node: Node, who: str) -> Lowered:
         """The same, of a number, or of a text that may be one.
 
+        What is of any type (a field of JSON) is read as one where it is one: others of its values are left out and
+        counted, so that one odd record does not end the whole job.
+
         Raises:
             Mistake: also if it is none.
         """
-        return self._need("number", self.of(node), node, who)
+        made = self._need("number", self.of(node), node, who)
+        return Lowered(self._read(made.expression), made.kind, made.loose)
+
+    def _read(self, expression: Any) -> Any:
+        """The same, with what may be of any type in it read as numbers."""
+        if expression[0] in ARITHMETIC:
+            return [expression[0], *map(self._read, expression[1:])]
+        if expression[0] == "value" or self._kind(expression) != "any":
+            return expression
+        return _as_number(Lowered(expression, "any")).expression
 
     def said(self, node: Node) -> str:
         """A part of the text in a sentence."""
@@ -290,11 +303,15 @@ class Meaning:
         )
 
     def _typed(self, expression: Any, node: Node) -> Lowered:
-        types = {"*": "any", **{each: kind for each, kind in self.scope.types.items() if each != "*"}}
         try:
-            return Lowered(expression, kind_of(expression, types))
+            return Lowered(expression, self._kind(expression))
         except ExpressionError as exc:
             raise Mistake(str(exc), node.start, node.end) from None
+
+    def _kind(self, expression: Any) -> str:
+        types = {"*": "any", **{each: kind for each, kind in self.scope.types.items() if each != "*"}}
+        kind: str = kind_of(expression, types)
+        return kind
 
 
 def instant(text: str) -> float | None:
@@ -309,6 +326,8 @@ def instant(text: str) -> float | None:
 
 
 def _as_number(made: Lowered) -> Lowered:
+    if made.expression[:2] == ["call", "number"]:
+        return made
     return Lowered(["call", "number", made.expression], "any")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,10 @@ def test_nothing_is_said_before_it_is_known_how_much() -> None:
         ("2026-11-20 09:00:00,123 - INFO  [main:App@7] - ready", "zookeeper"),
         ("2026-11-20 09:00:00,123 INFO FSNamesystem.audit: allowed=true\tugi=a\tcmd=open", "hdfs-audit"),
         ("2026/11/20 09:00:00 [error] 7#7: *1 open() failed", "nginx-error"),
+        ("2026-11-20 09:00:00,123 INFO [main] org.example.App - ready", "log4j"),
+        ("2026-11-20 09:00:00.123 [main] INFO  org.example.App - ready", "logback"),
+        ("2026-11-20T09:00:00.123Z  INFO 1234 --- [main] c.e.App : ready", "spring"),
+        ("2026-11-20 09:00:00.123  INFO 1234 --- [           main] c.e.App    : ready", "spring"),
         ("nobody knows what this is", ""),
         ("a text with one=equals sign", ""),
         ("", ""),
@@ -113,22 +118,24 @@ def test_a_wrong_format_of_the_users_own_is_passed_over(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "much"),
+    ("question", "much", "status"),
     [
-        ("nginx {} | count by status", "0 of 3 lines are nginx"),
-        ("nginx {} | where status = 500 | count", "none of the first of 3 lines is nginx"),
-        ("log4j {} | count by level", "not all of 3 lines are log4j"),
+        ("nginx {} | count by status", "0 of 3 lines are nginx", 3),
+        ("nginx {} | where status = 500 | count", "none of the first of 3 lines is nginx", 0),
+        ("log4j {} | count by level", "not all of 3 lines are log4j", 0),
     ],
 )
 @pytest.mark.usefixtures("home")
-def test_the_program_says_so(tmp_path: Path, question: str, much: str) -> None:
-    """On stderr, whatever the question looks for."""
+def test_the_program_says_so(tmp_path: Path, question: str, much: str, status: int) -> None:
+    """On stderr, whatever the question looks for; where no line could be read, the answer is partial."""
     log = tmp_path / "auth.log"
     log.write_text("".join(f"Nov 20 09:00:0{n} web1 sshd[7]: Failed password for x\n" for n in range(3)))
     done = call("run", question.format(log))
     told = done.err.splitlines()
     assert f"logreduce: local: {much}; such as: Nov 20 09:00:00 web1 sshd[7]: Failed password for x" in told
     assert any(line.startswith("logreduce: they look like syslog: write syslog instead of ") for line in told)
-    assert done.status == 0
-    quiet = call("run", question.format(log), "-q")
-    assert quiet.err == ""
+    assert done.status == status
+    reasons = ["local: none of 3 lines is of the format that was asked for"]
+    snapshot = json.loads(call("run", question.format(log), "-q", "-o", "json").out)
+    assert (snapshot["complete"], snapshot["inexact"]) == ((False, reasons) if status else (True, []))
+    assert call("run", question.format(log), "-q").err == ""

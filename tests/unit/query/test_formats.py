@@ -115,6 +115,29 @@ def test_combined_is_what_apachelogs_says(data: Path) -> None:
     assert compared == 9999
 
 
+_JAVA = {
+    "log4j": "{day} {clock},{ms} {level} [{thread}] {logger} - {message}",
+    "logback": "{day} {clock}.{ms} [{thread}] {level:5} {logger} - {message}",
+    "spring": "{day}T{clock}.{ms}Z {level:>5} 4711 --- [{thread:>15}] {logger:40} : {message}",
+}
+
+
+@pytest.mark.parametrize("name", _JAVA)
+def test_layouts_of_java_are_read_as_they_were_written(name: str) -> None:
+    """Whatever a layout was filled with comes out of its line, and a stack trace belongs to the message."""
+    ours = format_of(format_data(name))
+    for level, thread, logger, message in (
+        ("INFO", "main", "org.example.App", "ready - or not: [x] : y"),
+        ("ERROR", "http-nio-8080-exec-1", "c.e.w.Handler", "it broke\n\tat c.e.w.Handler.run(Handler.java:7)"),
+    ):
+        parts = {"level": level, "thread": thread, "logger": logger, "message": message}
+        found = ours.parse(_JAVA[name].format(day="2026-11-20", clock="09:00:07", ms="250", **parts).encode())
+        assert found is not None
+        assert {key: found[key] for key in parts} == parts
+        zone = datetime.UTC if "Z " in _JAVA[name] else None  # as the others leave it: the host's own
+        assert found["time"] == datetime.datetime(2026, 11, 20, 9, 0, 7, 250_000, zone).timestamp()
+
+
 def test_json_is_what_json_says(data: Path) -> None:
     """Keys, and keys of objects in objects, are those of the standard parser."""
     ours = format_of(format_data("json"))
