@@ -11,8 +11,6 @@ import importlib
 import importlib.util
 import json
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,9 +41,7 @@ class Parquet:
 
     def __init__(self, out: TextIO, file: str | None = None, *, isatty: bool = False) -> None:
         if importlib.util.find_spec("pyarrow") is None:
-            raise UsageError(
-                f"-o parquet needs pyarrow: `{shlex.quote(sys.executable)} -m pip install pyarrow` brings it"
-            )
+            raise UsageError("-o parquet needs pyarrow: `pip install 'logreduce[arrow]'` brings it")
         if file is None and isatty:
             raise UsageError("-o parquet is nothing for a terminal: write -o parquet=FILE, or send it to a file")
         self._out = out
