@@ -59,4 +59,4 @@ if not TYPE_CHECKING:  # a type checker is to know which names there are, and no
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

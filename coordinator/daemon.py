@@ -57,7 +57,7 @@ def run(flags: Mapping[str, Any], file: str | None) -> None:
             _check_allowed(allowed, keys)
             guarded = stack.enter_context(contextlib.closing(Router(Guard(keys.server(), lambda key: key in allowed))))
             address = guarded.listen(settings.listen)
-            addresses.append(address)
+            addresses += [address, f"server key: {keys.server().public}"]
             log.info("listening", address=address, server_key=keys.server().public, clients=len(allowed))
         asyncio.run(_Daemon(settings, flags, keys, router, guarded, allowed, addresses).serve())
 
@@ -71,7 +71,11 @@ def _check_allowed(allowed: Mapping[str, str], keys: Keys) -> None:
 
 
 class _Daemon:
-    """One run of it. ``allowed`` is the guard's own table, changed in place; ``addresses`` are what clients call."""
+    """One run of it.
+
+    ``allowed`` is the guard's own table, changed in place; ``addresses`` are what clients call, and the key that they
+    know it by.
+    """
 
     def __init__(
         self,

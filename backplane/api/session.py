@@ -130,6 +130,7 @@ class Session:
             every_s: between snapshots, where nothing is said; None for one that must end by itself.
             began: called with what ends it.
         """
+        how = _said(how)
         if "name" not in how:
             ready = await asyncio.to_thread(prepared, query, how, every_s)
             _ends(ready, every_s)
@@ -148,6 +149,13 @@ class Session:
             async with contextlib.aclosing(_asked(self._link, kept.ready, began, kept)) as snapshots:
                 async for snapshot in snapshots:
                     yield snapshot
+
+
+def _said(how: How) -> How:
+    """What is said: None is as good as nothing, but for ``every``, which it makes one answer of."""
+    said: Any = {name: value for name, value in how.items() if value is not None or name == "every"}
+    given: How = said
+    return given
 
 
 def _ends(ready: Prepared, every_s: float | None) -> None:
@@ -300,7 +308,7 @@ def ask(query: Ask, **how: Unpack[Once]) -> Snapshot:
     """
     where: Where = {}
     rest: How = {}
-    for name, value in how.items():
+    for name, value in _said(how).items():
         into: Any = where if name in Where.__annotations__ else rest
         into[name] = value
 

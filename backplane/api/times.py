@@ -17,7 +17,7 @@ When = float | str | datetime
 
 _UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 #: In words, too: SQL has them so. Their first letter is their unit, but for milliseconds.
-_FORM: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:(ms|s|m|h|d|)|(millisecond|sec(?:ond)?|min(?:ute)?|h(?:ou)?r|day)s?)")
+_FORM: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:(ms|s|m|h|d|)|(millisecond|second|sec|minute|min|hour|hr|day)s?)")
 _WINDOW: Final = "write 1m, or 5m/1m for five minutes each minute"
 
 

@@ -40,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
             place = finding.running(args)
         except NoCoordinator as exc:
             if args.query and not named:
-                raise NoCoordinator(f"there is no named query {args.query!r}, and {exc}") from exc
+                raise NoCoordinator(
+                    f"there is no query {args.query!r}: no named one, and no coordinator runs; `logreduce ps` lists all"
+                ) from exc
         else:
             said = {"query": args.query or "", "mode": mode}
             lines += [f"{query} is being ended" for query in asyncio.run(asked(place, "cancel", said))]

@@ -39,14 +39,21 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
 
 
-def add_query(parser: argparse.ArgumentParser) -> None:
-    """Add what names a query and its parameters."""
-    parser.add_argument("query", metavar="QUERY", help="a line (with a blank or |), a path (with / or .py), or a name")
+def add_query(
+    parser: argparse.ArgumentParser, said: str = "a line (with a blank or |), a path (with / or .py), or a name"
+) -> None:
+    """Add what names a query and its parameters; ``said``: of the query."""
+    parser.add_argument("query", metavar="QUERY", help=said)
     parser.add_argument(
         "files", metavar="FILES", nargs="*", default=[], help="instead of the query's own source; - is stdin"
     )
     parser.add_argument(
-        "--from", dest="sources", action="append", default=[], metavar="SOURCE", help="the same: tick:5s"
+        "--from",
+        dest="sources",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="a source instead of the query's own: tick:5s",
     )
     add_settings(parser)
 

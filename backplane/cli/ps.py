@@ -128,9 +128,9 @@ def _named(queries: list[dict[str, Any]]) -> list[str]:
     for query in queries:
         status = query["status"]
         if "pid" in query:
-            status += f" {query['age_s']:.0f} s, process {query['pid']}"
+            status += f" {lasting(query['age_s'])}, process {query['pid']}"
         elif "since_s" in query:
-            status += f", {query['since_s']:.0f} s ago"
+            status += f", {lasting(query['since_s'])} ago"
         rows.append([harmless(str(cell)) for cell in (query["name"], status, _states(query), query["title"])])
     return _aligned(rows)
 
@@ -141,10 +141,26 @@ def _table(queries: list[dict[str, Any]]) -> list[str]:
     rows = [["ID", "USER", "AGE", "TARGETS", "BYTES", "STATES", "TITLE"]]
     for query in queries:
         states = _states(query)
-        age = f"{query['age_s']:.0f}s"
+        age = lasting(query["age_s"])
         row = (query["id"], query["user"], age, query["targets"], query["bytes"], states, query["title"])
         rows.append([harmless(str(cell)) for cell in row])
     return _aligned(rows)
+
+
+def lasting(seconds: float) -> str:
+    """A time that has passed, in its two largest units.
+
+    >>> lasting(7.4), lasting(627), lasting(3600), lasting(90000)
+    ('7s', '10m27s', '1h00m', '1d01h')
+    """
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours:02}h"
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{whole:02}s" if minutes else f"{whole}s"
 
 
 def _states(query: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from backplane.cli import run as running
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this verb: those of `run`, and what shows the plan instead."""
-    running.add_arguments(parser)
+    running.add_arguments(parser, "a SELECT in quotes, as in \"SELECT count(*) FROM 'nginx:access.log'\"")
     parser.description = "Ask a question of many machines in SQL: a SELECT of one log, without joins and subqueries."
     parser.add_argument("--explain", action="store_true", help="show what would run where, and what it would cost")
     parser.set_defaults(sql=True)

@@ -7,6 +7,8 @@ null. Does not know snapshots.
 from __future__ import annotations
 
 import importlib
+import shlex
+import sys
 from typing import Any
 
 from backplane.reduce.rows import Rows
@@ -20,7 +22,7 @@ def pandas(table: Rows) -> Any:
     Raises:
         UsageError: pandas is not installed.
     """
-    made = _package("pandas", "pandas")
+    made = _package("pandas")
     names = list(map(_text, table.columns))
     frame = made.DataFrame([[_plain(value) for value in row] for row in table.rows], columns=names)
     for at, times in enumerate(_times(table)):
@@ -35,7 +37,7 @@ def polars(table: Rows) -> Any:
     Raises:
         UsageError: polars is not installed, or values of a column are of kinds that no column of it holds.
     """
-    made = _package("polars", "polars")
+    made = _package("polars")
     moment = made.Datetime("us", "UTC")
     found = [
         made.Series(name, values, dtype=moment) if times else _column(name, values, made.Series)
@@ -50,7 +52,7 @@ def arrow(table: Rows) -> Any:
     Raises:
         UsageError: pyarrow is not installed, or values of a column are of kinds that no column of it holds.
     """
-    made = _package("pyarrow", "arrow")
+    made = _package("pyarrow")
     moment = made.timestamp("us", tz="UTC")
     found = [
         made.array(values, type=moment) if times else _column(name, values, lambda _, each: made.array(each))
@@ -59,11 +61,13 @@ def arrow(table: Rows) -> Any:
     return made.Table.from_arrays(found, names=list(map(_text, table.columns)))
 
 
-def _package(name: str, extra: str) -> Any:
+def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UsageError(f"{name} is not installed: `pip install 'logreduce[{extra}]'` brings it") from None
+        raise UsageError(
+            f"{name} is not installed: `{shlex.quote(sys.executable)} -m pip install {name}` brings it"
+        ) from None
 
 
 def _columns(table: Rows) -> list[tuple[str, list[Any]]]:

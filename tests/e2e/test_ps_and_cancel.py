@@ -77,7 +77,7 @@ def test_a_name_that_is_none_is_said_first() -> None:
     """Where no coordinator runs either, a name that was misspelt is the likelier fault."""
     done = call("cancel", "statsuses")
     assert done.status == 1
-    assert "there is no named query 'statsuses', and no coordinator runs at" in done.err
+    assert "there is no query 'statsuses': no named one, and no coordinator runs; `logreduce ps`" in done.err
 
 
 def test_keys_by_the_command_line(tmp_path: Path) -> None:

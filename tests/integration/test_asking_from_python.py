@@ -272,3 +272,18 @@ async def test_a_running_coordinator_is_used(log: str) -> None:
         async with lr.session(coordinator=own._again.current.address) as session:  # type: ignore[attr-defined]
             assert (await session.ask(lr.logs("common", log).count())).rows == ((500,),)
         assert (await own.request("statistics"))["queries"] == 0
+
+
+def test_a_bare_function_is_told_to_be_a_script() -> None:
+    """Who forgets the decorator is told of it."""
+    with pytest.raises(lr.UsageError, match=r"write @lr\.script"):
+        lr.ask(lambda lines: lines)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_none_is_as_good_as_nothing(tmp_path: Path) -> None:
+    """Programs hand on what they were not given."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    unsaid = dict.fromkeys(("name", "since", "until", "limit", "follow", "window", "by_host", "key", "wait"))
+    answer = lr.ask("raw x.log | count", files=[str(log)], **unsaid)  # type: ignore[arg-type]  # that is the point
+    assert answer.rows == ((1,),)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         _say(f"{args.providers} hosts are up; asking them `{QUERY}` for {args.for_s:g} s (Ctrl-C ends it)\n")
         status = _ask(hosts.places, args.for_s, args.output)
         if args.keep:
-            _stay(hosts)
+            _stay(hosts, args.providers)
     return status
 
 
@@ -65,11 +65,11 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _stay(hosts: Farm) -> None:
+def _stay(hosts: Farm, providers: int) -> None:
     """Say what to try, and wait for Ctrl-C."""
     from backplane.cli.demo import trying
 
-    _say(trying.text(hosts.places))
+    _say(trying.text(hosts.places, providers))
     with contextlib.suppress(KeyboardInterrupt):
         hosts.wait()
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from backplane.cli.demo.places import Places
+from backplane.cli.demo.places import Places, names
 
 
 def reach(places: Places) -> list[str]:
@@ -22,13 +22,16 @@ def reach(places: Places) -> list[str]:
     return ["-i", str(places.inventory), "--known-hosts", str(places.known_hosts), "--ssh-config", os.devnull]
 
 
-def commands(places: Places) -> list[tuple[str, str]]:
-    """What each command asks, and the command itself, to be pasted into a shell."""
+def commands(places: Places, providers: int = 20) -> list[tuple[str, str]]:
+    """What each command asks of so many hosts, and the command itself, to be pasted into a shell."""
+    hosts = names(providers)
+    webs = ",".join([name for name, web in hosts if web][:2])
+    role = "web" if all(web for _, web in hosts) else "db"
     wanted = (
         ("failed logins by address, on all hosts", ["run", "demo-logins", "-a"]),
-        ("requests by status, host by host, on two", ["run", "demo-status", "-w", "web[01-02]", "--by-host"]),
+        (f"requests by status, host by host, on {webs}", ["run", "demo-status", "-w", webs, "--by-host"]),
         ("latencies as they come", ["run", "demo-latency", "-a", "--follow", "--for", "10s"]),
-        ("what would run where", ["explain", "demo-status", "-l", "role=db"]),
+        ("what would run where", ["explain", "demo-status", "-l", f"role={role}"]),
     )
     return [(what, shlex.join([*_program(), *words, *reach(places)])) for what, words in wanted]
 
@@ -41,7 +44,7 @@ def _program() -> list[str]:
     return ["logreduce"] if shutil.which("logreduce") == str(beside) else [str(beside)]
 
 
-def text(places: Places) -> str:
+def text(places: Places, providers: int = 20) -> str:
     """All of it, for people."""
     lines = [
         "",
@@ -51,7 +54,7 @@ def text(places: Places) -> str:
         "",
         "To try next, in another terminal:",
     ]
-    for what, command in commands(places):
+    for what, command in commands(places, providers):
         lines += [f"  # {what}", f"  {command}"]
     lines += ["", "Ctrl-C stops them. The logs stay; everything else is taken away.", ""]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ Knows types and character widths. Does not know where a cell goes; what it shows
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +17,11 @@ from backplane.reduce.times import written
 
 #: A number that is written in so many characters is short enough.
 _FIGURES: Final = 8
+#: What is said of a column that is so near, and how many digits of it are true then.
+RELATIVE: Final = "within 1 %"
+_TRUE: Final = 3
+#: Seconds since the epoch, of which three digits would say nothing.
+_A_TIME: Final = 1e9
 
 
 def cell(value: Any) -> str:
@@ -49,6 +55,29 @@ def short(value: Any) -> str:
     if type(value) is not float or len(text) <= _FIGURES or not 1e-4 <= abs(value) < 1e15:
         return text
     return f"{value:.3f}" if abs(value) >= 1000 else f"{value:.6g}"
+
+
+def rough(value: Any) -> str:
+    """The same of a number that is known within a per cent: three digits of it are true.
+
+    >>> rough(587.973), rough(12.5), rough(0.0123456), rough(123456), rough(560.0), rough(0.0), rough("a")
+    ('588', '12.5', '0.0123', '123000', '560', '0.0', 'a')
+    """
+    if type(value) not in (int, float) or not 1e-4 <= abs(value) < _A_TIME:
+        return short(value)
+    digits = _TRUE - 1 - math.floor(math.log10(abs(value)))
+    text = f"{round(value, digits):.{max(0, digits)}f}"
+    return text.rstrip("0").rstrip(".") if digits > 0 else text
+
+
+def people(snapshot: Snapshot) -> list[list[str]]:
+    """The table's rows as people read them: of a number no more digits than matter, or than are known."""
+    roughly = {at for at, name in enumerate(snapshot.columns) if snapshot.errors.get(name) == RELATIVE}
+    found = cells(snapshot, short)
+    for row, values in zip(found, snapshot.rows, strict=True) if roughly else ():
+        for at in roughly:
+            row[at] = rough(values[at])
+    return found
 
 
 def cells(snapshot: Snapshot, said: Callable[[Any], str] = cell) -> list[list[str]]:

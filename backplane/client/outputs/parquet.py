@@ -11,6 +11,8 @@ import importlib
 import importlib.util
 import json
 import os
+import shlex
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +43,9 @@ class Parquet:
 
     def __init__(self, out: TextIO, file: str | None = None, *, isatty: bool = False) -> None:
         if importlib.util.find_spec("pyarrow") is None:
-            raise UsageError("-o parquet needs pyarrow: `pip install 'logreduce[arrow]'` brings it")
+            raise UsageError(
+                f"-o parquet needs pyarrow: `{shlex.quote(sys.executable)} -m pip install pyarrow` brings it"
+            )
         if file is None and isatty:
             raise UsageError("-o parquet is nothing for a terminal: write -o parquet=FILE, or send it to a file")
         self._out = out

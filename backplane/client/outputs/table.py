@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from backplane.client.outputs.base import Size
-from backplane.client.outputs.cells import cells, numeric, short, width
+from backplane.client.outputs.cells import numeric, people, width
 from backplane.client.outputs.coverage import coverage_lines
 from backplane.client.outputs.harmless import harmless
 from backplane.client.outputs.trend import BARS, WIDTH, Trends
@@ -50,7 +50,7 @@ class PlainTable:
 
 def aligned(snapshot: Snapshot) -> list[str]:
     """A header and the rows, columns two blanks apart, numbers at the right."""
-    table = [list(map(harmless, row)) for row in [list(snapshot.columns), *cells(snapshot, short)]]
+    table = [list(map(harmless, row)) for row in [list(snapshot.columns), *people(snapshot)]]
     widths = [max(map(width, column)) for column in zip(*table, strict=True)]
     right = numeric(snapshot)
     lines = []
@@ -175,7 +175,7 @@ def _has_bars(out: TextIO) -> bool:
 
 def _has_room(snapshot: Snapshot, most: int, columns: int) -> bool:
     """Trends fit beside the rows that are shown: no column has to be narrower for them."""
-    shown = [list(snapshot.columns), *cells(replace(snapshot, table=_first(snapshot, most)), short)]
+    shown = [list(snapshot.columns), *people(replace(snapshot, table=_first(snapshot, most)))]
     widths = [max(width(harmless(text)) for text in column) for column in zip(*shown, strict=True)]
     return sum(widths) + _BETWEEN * len(widths) + WIDTH <= columns
 
@@ -195,7 +195,7 @@ def _table(snapshot: Snapshot, most: int, trends: Sequence[str] | None) -> RichT
         # not wrap.
         whole = right or snapshot.kinds.get(name) == "time"
         table.add_column(Text(harmless(name)), justify="right" if right else "left", no_wrap=whole, overflow="ellipsis")
-    shown = cells(snapshot, short)[:most]
+    shown = people(snapshot)[:most]
     if trends is not None:
         table.add_column(Text("trend", style="dim"), justify="right", no_wrap=True, min_width=WIDTH)
     for at, row in enumerate(shown):

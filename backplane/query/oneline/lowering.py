@@ -132,12 +132,20 @@ class _Lowering:
         read[stage.kind](stage)
 
     def _refuse_order(self, stage: Stage) -> None:
-        example = "count by path | sort -count"
+        example = self._instead(stage)
         raise Mistake(
             f"`{stage.kind}` needs all rows, and lines are shown as they come: put it behind an aggregate, as in "
             f"{example}",
             *_place(stage),
         )
+
+    def _instead(self, stage: Stage) -> str:
+        """What asks for the largest rows: each group's largest, with names that the question has itself."""
+        wanted = next((column.node for column in stage.columns if column.node.kind == "name"), None)
+        if wanted is None or not stage.flags[0]:
+            return "count by path | sort -count"
+        key = next((name for name, _ in self._columns if name != wanted.value), "path")
+        return f"max({wanted.value}) as most by {key} | sort -most | limit 5"
 
     def _filter(self, stage: Stage) -> None:
         assert stage.node is not None

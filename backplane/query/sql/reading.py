@@ -117,6 +117,9 @@ def _wrong(exc: ParseError, text: str) -> Mistake:
         return Mistake(f"something is missing behind {found or 'this'!r}", start, start + max(1, len(marked)))
     if expecting:
         return Mistake(f"{expecting[1]} is missing before {marked!r}", start, start + len(marked))
+    for bare in re.finditer(r"(?i)\bfrom\s+([\w.:~/*-]*[:/][\w.:~/*-]+)", text):
+        if bare.start() < start <= bare.end() and not _quoted(text, bare.start()):
+            return Mistake(f"a log is written in quotes: FROM '{bare[1]}'", bare.start(1), bare.end(1))
     if "Expected table name" in what:
         return Mistake(f"behind FROM comes 'format:path', as in {_EXAMPLE}", start, start + len(marked))
     return Mistake(f"{marked!r} cannot stand here: a comma or a word before it is missing", start, start + len(marked))

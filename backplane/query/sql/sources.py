@@ -117,7 +117,21 @@ def _split(said: str, before: str, part: exp.Expr, text: str) -> tuple[str, str]
         return before, said
     if not colon and _exact(said) in [*formats(), *ALIASES]:
         return _exact(said), ""
-    raise mistake(f"which format has it? Write 'nginx:{said[:60]}', or json:, syslog: or raw: before it", part, text)
+    likely = _likely(said)
+    one, other, last = [each for each in ("json", "syslog", "raw", "nginx") if each != likely][:3]
+    raise mistake(
+        f"which format has it? Write '{likely}:{said[:60]}', or {one}:, {other}: or {last}: before it", part, text
+    )
+
+
+def _likely(path: str) -> str:
+    """A format by the end of a path, as its name alone suggests it."""
+    bare = path.lower().removesuffix(".gz").removesuffix(".zst").removesuffix(".xz").removesuffix(".bz2")
+    last = bare.rpartition("/")[2]
+    ends = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "tsv", ".logfmt": "logfmt"}
+    if last in ("syslog", "messages", "auth.log", "secure"):
+        return "syslog"
+    return next((name for end, name in ends.items() if last.endswith(end)), "nginx")
 
 
 def _format(name: str, part: exp.Expr, text: str) -> Format:

@@ -11,7 +11,7 @@ import pytest
 
 from backplane.cli import main
 from backplane.cli.demo import trying
-from backplane.cli.demo.places import Places
+from backplane.cli.demo.places import Places, names
 
 PLACES = Places(Path("/tmp/with space/demo"))
 
@@ -29,6 +29,17 @@ def test_commands_parse(index: int) -> None:
     assert args.inventory == [str(PLACES.inventory)]
     assert args.known_hosts == str(PLACES.known_hosts)
     assert (Path("queries/library") / f"{args.query}.py").is_file()
+
+
+@pytest.mark.parametrize("providers", [1, 4, 20, 120])
+def test_commands_ask_hosts_that_there_are(providers: int) -> None:
+    """Few hosts have no database, and one is not two."""
+    there = dict(names(providers))
+    said = {tuple(shlex.split(command)) for _, command in trying.commands(PLACES, providers)}
+    (chosen,) = [words[words.index("-w") + 1] for words in said if "-w" in words]
+    (label,) = [words[words.index("-l") + 1] for words in said if "-l" in words]
+    assert set(chosen.split(",")) <= there.keys()
+    assert label in {"role=web" if web else "role=db" for web in there.values()}
 
 
 def test_text_names_places_and_the_end() -> None:

@@ -301,6 +301,14 @@ def test_columns_that_are_not_exact_are_named() -> None:
     assert coverage_lines(snapshot([(None, 1)], fold=folds.AggregateFold(["count", "distinct"])))[1:] == []
 
 
+def test_a_table_shows_no_digits_that_are_not_known() -> None:
+    """Three of what is within a per cent, in the table alone."""
+    rows = Rows(("path", "p99", "mean"), (("/a", 587.973, 587.973), ("/b", 12.5, 1.0)), (("p99", "within 1 %"),))
+    one = dataclasses.replace(snapshot([("a", 1)]), table=rows)
+    assert shown(None, one).splitlines()[1:3] == ["/a     588  587.973", "/b    12.5      1.0"]
+    assert "587.973,587.973" in shown("csv", one)
+
+
 def test_who_was_stopped_at_a_limit_is_named() -> None:
     """As a state of its own, and not as one that still runs or could not be reached."""
     answer = Answer(query="q", query_id="1", fold=folds.StreamFold(limit=1), targets=["web1", "web2", "web3"])

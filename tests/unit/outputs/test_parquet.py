@@ -28,7 +28,7 @@ def snapshot(columns: tuple[str, ...], *rows: tuple[Any, ...], final: bool = Tru
 def test_one_sentence_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named before anything is asked."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"needs pyarrow: `pip install 'logreduce\[arrow\]'` brings it"):
+    with pytest.raises(UsageError, match=r"needs pyarrow: `\S+ -m pip install pyarrow` brings it"):
         make("parquet", io.StringIO())
 
 

@@ -115,6 +115,12 @@ WRONG = [
     Wrong("nginx f | count | count", "count", ("a second aggregate would need the answer of the first",)),
     # what else there is
     Wrong("nginx f | sort path", "sort path", ("`sort` needs all rows", "behind an aggregate", "count by path")),
+    Wrong(
+        "json f | fields id, ms | sort -ms | limit 5",
+        "sort -ms",
+        ("behind an aggregate, as in max(ms) as most by id | sort -most | limit 5",),
+    ),
+    Wrong("nginx f | sort -bytes", "sort -bytes", ("max(bytes) as most by path | sort -most",)),
     Wrong("nginx f | tail 5", "tail 5", ("`tail` needs all rows",)),
     Wrong("nginx f | count by path | sort -cuont", "cuont", ("there is no column 'cuont'", "did you mean 'count'?")),
     Wrong("nginx f | count by path | where status > 5", "status", ("there is no column 'status'", "count, path")),

@@ -27,6 +27,24 @@ WRONG = [
         " ",
         "nothing is asked: write SELECT status, count(*) FROM 'nginx:/var/log/nginx/access.log' GROUP BY status",
     ),
+    Wrong(
+        "select * from nginx:a/access.log",
+        "nginx:a/access.log",
+        "a log is written in quotes: FROM 'nginx:a/access.log'",
+    ),
+    Wrong(
+        "select path from /var/log/a.log limit 5", "/var/log/a.log", "a log is written in quotes: FROM '/var/log/a.log'"
+    ),
+    Wrong(
+        "select count(*) from 'a/app.jsonl'",
+        "'a/app.jsonl'",
+        "which format has it? Write 'json:a/app.jsonl', or syslog:, raw: or",
+    ),
+    Wrong(
+        "select count(*) from 'a/t.csv.gz'",
+        "'a/t.csv.gz'",
+        "which format has it? Write 'csv:a/t.csv.gz', or json:, syslog: or raw:",
+    ),
     Wrong("select 1", "", "FROM is missing: say which log, as in SELECT status, count(*) FROM"),
     Wrong("select from nginx", "select", "nothing stands behind SELECT: name columns, or write *"),
     Wrong(

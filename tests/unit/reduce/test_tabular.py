@@ -88,5 +88,5 @@ def test_a_missing_package_is_one_sentence(package: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(importlib, "import_module", missing)
     extra = "arrow" if package == "pyarrow" else package
-    with pytest.raises(UsageError, match=rf"{package} is not installed: `pip install 'logreduce\[{extra}\]'`"):
+    with pytest.raises(UsageError, match=rf"{package} is not installed: `\S+ -m pip install {package}`"):
         getattr(tabular, extra)(Rows(("a",), ((1,),)))
