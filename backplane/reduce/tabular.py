@@ -11,8 +11,8 @@ import shlex
 import sys
 from typing import Any
 
+from backplane.reduce import times
 from backplane.reduce.rows import Rows
-from backplane.reduce.times import all_times
 from backplane.wire.errors import UsageError
 
 
@@ -25,8 +25,8 @@ def pandas(table: Rows) -> Any:
     made = _package("pandas")
     names = list(map(_text, table.columns))
     frame = made.DataFrame([[_plain(value) for value in row] for row in table.rows], columns=names)
-    for at, times in enumerate(_times(table)):
-        if times:
+    for at, timed in enumerate(times.columns(table)):
+        if timed:
             frame.isetitem(at, made.Series([row[at] for row in table.rows], dtype="datetime64[us, UTC]"))
     return frame
 
@@ -40,8 +40,8 @@ def polars(table: Rows) -> Any:
     made = _package("polars")
     moment = made.Datetime("us", "UTC")
     found = [
-        made.Series(name, values, dtype=moment) if times else _column(name, values, made.Series)
-        for (name, values), times in zip(_columns(table), _times(table), strict=True)
+        made.Series(name, values, dtype=moment) if timed else _column(name, values, made.Series)
+        for (name, values), timed in zip(_columns(table), times.columns(table), strict=True)
     ]
     return made.DataFrame(found)
 
@@ -55,31 +55,26 @@ def arrow(table: Rows) -> Any:
     made = _package("pyarrow")
     moment = made.timestamp("us", tz="UTC")
     found = [
-        made.array(values, type=moment) if times else _column(name, values, lambda _, each: made.array(each))
-        for (name, values), times in zip(_columns(table), _times(table), strict=True)
+        made.array(values, type=moment) if timed else _column(name, values, lambda _, each: made.array(each))
+        for (name, values), timed in zip(_columns(table), times.columns(table), strict=True)
     ]
     return made.Table.from_arrays(found, names=list(map(_text, table.columns)))
+
+
+def how_to_get(package: str) -> str:
+    """What brings a package into this very environment."""
+    return f"`{shlex.quote(sys.executable)} -m pip install {package}` brings it"
 
 
 def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UsageError(
-            f"{name} is not installed: `{shlex.quote(sys.executable)} -m pip install {name}` brings it"
-        ) from None
+        raise UsageError(f"{name} is not installed: {how_to_get(name)}") from None
 
 
 def _columns(table: Rows) -> list[tuple[str, list[Any]]]:
     return [(_text(name), [_plain(row[at]) for row in table.rows]) for at, name in enumerate(table.columns)]
-
-
-def _times(table: Rows) -> list[bool]:
-    """Of each column, whether it is of times."""
-    kinds = dict(table.kinds)
-    return [
-        kinds.get(name) == "time" and all_times(row[at] for row in table.rows) for at, name in enumerate(table.columns)
-    ]
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from backplane.reduce.rows import Rows
+
 Row = tuple[Any, ...]
 
 
@@ -53,9 +55,13 @@ def _counted(value: Any) -> Any:
 _SHOWN: Final[dict[str | None, Callable[[Any], Any]]] = {"time": aware, "times": _each, "counted times": _counted}
 
 
-def all_times(values: Iterable[Any]) -> bool:
-    """They are times, or nothing: none of them is a number that no calendar can say."""
-    return all(value is None or isinstance(value, datetime) for value in values)
+def columns(table: Rows) -> list[bool]:
+    """Of each column, whether it is one of times: it is said to be, and holds no number that no calendar can say."""
+    kinds = dict(table.kinds)
+    return [
+        kinds.get(name) == "time" and all(isinstance(row[at], datetime | None) for row in table.rows)
+        for at, name in enumerate(table.columns)
+    ]
 
 
 def written(at: datetime) -> str:

@@ -64,20 +64,8 @@ class Body:
         if plan.window and self._types.get(plan.window.field) not in NUMERIC:
             self._timed = "type(%s) in (int, float)" % self._time
         #: Names that whoever runs the source gives it.
-        self.given = [
-            "SEEN",
-            "FLUSH",
-            "FINDER",
-            "COUNT",
-            "NUMBER",
-            "K",
-            "V",
-            "ADD",
-            "CLOCK",
-            "CLOCK_PANE",
-            "LOW",
-            "GROUPS",
-        ] + ["ADD%d" % i for i in range(len(self._values))]
+        self.given = ["SEEN", "FLUSH", "FINDER", "COUNT", "NUMBER", "K", "V", "ADD", "GROUPS"]
+        self.given += ["CLOCK", "CLOCK_PANE", "LOW"] + ["ADD%d" % i for i in range(len(self._values))]
 
     def variable(self, name: str) -> str:
         """The variable that holds a field's bytes."""

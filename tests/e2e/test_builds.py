@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ import pytest
 from backplane.wire import builds
 from provider import serve, ship
 from tests.rigs.builds import SAME, altered
+from tests.rigs.listening import SLEEPS, coordinator
 from tests.rigs.program import HANGS_S, call, coordinator_of, snapshots, started, until
 
-SLEEPS = 'import time\ndef map():\n    yield 1\n    while True:\n        time.sleep(0.1)\nreduce = "count"\n'
 #: A follow takes modules along that its runner has not.
 COUNT = 'logs = "app.log"\n\n\ndef map(lines):\n    for line in lines:\n        yield 1\n\n\nreduce = "count"\n'
 #: What changes in a build, and what of its name does: the runner's part, or the other.
@@ -32,23 +31,13 @@ SAID_BEFORE = ("logreduce: using the coordinator", "logreduce: no target given")
 RESIDENT = "import sys; from tests.chaos.resident import main; main(sys.argv[1:])"
 
 
+pytestmark = pytest.mark.usefixtures("home")
+
+
 @pytest.fixture(autouse=True)
-def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment of its own."""
-    (tmp_path / "run").mkdir(mode=0o700)
+def _query(tmp_path: Path) -> None:
+    """What is asked most."""
     (tmp_path / "q.py").write_text(SLEEPS)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-
-
-@contextlib.contextmanager
-def coordinator(path: str) -> Iterator[subprocess.Popen[str]]:
-    """`logreduce coordinator` of some build, listening."""
-    with started("coordinator", PYTHONPATH=path) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
 
 
 @pytest.mark.parametrize("edits", [RUNNER, COORDINATOR, NAMELESS], ids=["runner", "coordinator", "nameless"])
@@ -56,7 +45,7 @@ def test_a_coordinator_of_another_build_is_asked_nothing(tmp_path: Path, edits: 
     """A question and its canaries are refused by one sentence with both builds; what runs there is seen and ended."""
     other = altered(tmp_path / "other", edits)
     with (
-        coordinator(other),
+        coordinator(PYTHONPATH=other),
         started("run", tmp_path / "q.py", "-o", "jsonl", "--every", "100ms", PYTHONPATH=other) as asking,
     ):
         if edits is not NAMELESS:  # its own client would not ask it either
@@ -86,7 +75,7 @@ def test_a_coordinator_of_another_build_is_asked_nothing(tmp_path: Path, edits: 
 def test_a_coordinator_of_this_build_is_used_and_told_of(tmp_path: Path) -> None:
     """And `version` says that both are one."""
     assert json.loads(call("version", "-o", "json").out)["coordinator"] is None
-    with coordinator(SAME):
+    with coordinator(PYTHONPATH=SAME):
         (tmp_path / "app.log").write_text("a\nb\n")
         (tmp_path / "count.py").write_text(COUNT)
         done = call("run", tmp_path / "count.py", tmp_path / "app.log", "-o", "json")
@@ -106,7 +95,7 @@ def test_a_word_that_the_coordinator_does_not_know_is_not_left_out(tmp_path: Pat
             "coordinator/service.py": ("in submit.first)", "in submit.premier)"),
         },
     )
-    with coordinator(other):
+    with coordinator(PYTHONPATH=other):
         done = call("run", tmp_path / "q.py", "-w", "a,b,c", "--canary", "1")
     assert done.status == 1 and "another build" in done.err
 
@@ -136,18 +125,18 @@ def test_a_coordinator_that_comes_back_as_another_build_ends_what_runs(tmp_path:
     other = altered(tmp_path / "other", COORDINATOR)
     words = [*_follows(tmp_path), "--name", "kept"]
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(coordinator(SAME))
+        first = stack.enter_context(coordinator(PYTHONPATH=SAME))
         asking = stack.enter_context(started(*words))
         next(each for each in snapshots(asking) if each["rows"])
         first.kill()
         first.wait(HANGS_S)
-        stack.enter_context(coordinator(other))
+        stack.enter_context(coordinator(PYTHONPATH=other))
         said = _failed(asking)
         assert "another build" in said and "restart the coordinator" in said
         (kept,) = [each for each in json.loads(call("ps", "-o", "json").out) if each.get("name") == "kept"]
         assert kept["status"] == "stopped"
     (tmp_path / "app.log").write_text("a\nb\n")
-    with coordinator(SAME), started(*words) as asking:
+    with coordinator(PYTHONPATH=SAME), started(*words) as asking:
         found = [next(each for each in snapshots(asking) if each["rows"] == [{"count": 2}])]
         assert found
 
@@ -212,7 +201,7 @@ def test_a_resident_of_another_build_is_refused_and_the_others_answer(tmp_path: 
             "-o",
             "json",
         ]
-        stack.enter_context(coordinator(SAME))
+        stack.enter_context(coordinator(PYTHONPATH=SAME))
         # A follow ships modules to the runner.
         done = call("run", tmp_path / "count.py", *options, "--follow", "--rotated", "--for", "3s", "--wait", "20s")
         assert done.status == 3, done.err

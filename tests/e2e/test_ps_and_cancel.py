@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.rigs.listening import SLEEPS, coordinator
 from tests.rigs.program import ARGV, call, snapshots, started
 
-SLEEPS = 'import time\ndef map():\n    yield 1\n    while True:\n        time.sleep(0.1)\nreduce = "count"\n'
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(autouse=True)
-def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment of its own."""
-    (tmp_path / "run").mkdir(mode=0o700)
+def _query(tmp_path: Path) -> None:
+    """What is asked most."""
     (tmp_path / "q.py").write_text(SLEEPS)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    for name in ("XDG_CONFIG_HOME", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-
-
-@contextlib.contextmanager
-def coordinator() -> Iterator[subprocess.Popen[str]]:
-    """`logreduce coordinator`, listening."""
-    with started("coordinator") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
 
 
 def test_a_query_is_listed_told_and_ended(tmp_path: Path) -> None:
@@ -57,12 +43,12 @@ def test_a_query_is_listed_told_and_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("form", "out"), [("table", ""), ("json", "[]\n")])
-def test_without_a_coordinator_nothing_runs(tmp_path: Path, form: str, out: str) -> None:
+def test_without_a_coordinator_nothing_runs(home: Path, form: str, out: str) -> None:
     """That is an answer, and no failure; stderr says where it looked, and what starts one."""
     done = call("ps", "-o", form)
     assert (done.status, done.out) == (0, out)
     assert done.err.startswith("logreduce: no queries run: there is no named one, and no coordinator runs at ")
-    assert str(tmp_path / "run") in done.err and done.err.count("\n") == 1
+    assert str(home / "run") in done.err and done.err.count("\n") == 1
     assert (call("cancel", "--all").status, call("cancel", "--all").out) == (0, "no query to end\n")
 
 
@@ -80,14 +66,19 @@ def test_a_name_that_is_none_is_said_first() -> None:
     assert "there is no query 'statsuses': no named one, and no coordinator runs; `logreduce ps`" in done.err
 
 
-def test_keys_by_the_command_line(tmp_path: Path) -> None:
+def test_keys_by_the_command_line(home: Path) -> None:
     """Made, listed, allowed, revoked; the secret is on no stream, and wrong words are sentences."""
     made = call("coordinator", "keys", "new", "alice")
     key = made.out.split("'")[1]
-    secret = (tmp_path / "logreduce" / "keys" / "alice.key").read_text().strip()
+    secret = (home / ".config" / "logreduce" / "keys" / "alice.key").read_text().strip()
     outputs = [made.out, call("coordinator", "keys", "allow", "alice", key).out]
     outputs.append(call("coordinator", "keys", "ls").out)
     assert outputs[-1].count(key) == 2
+    with coordinator("--listen", "tcp://127.0.0.1:0") as process:
+        assert process.stdout is not None
+        server = [process.stdout.readline() for _ in range(3)][2].removeprefix("server key: ").strip()
+    outputs.append(call("coordinator", "keys", "ls").out)
+    assert len(server) == 40 and server in outputs[-1]
     outputs.append(call("coordinator", "keys", "revoke", "alice").out)
     assert all(secret not in each for each in outputs)
     for words, says in (

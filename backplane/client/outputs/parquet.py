@@ -11,16 +11,15 @@ import importlib
 import importlib.util
 import json
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from backplane.client.outputs.cells import cell
+from backplane.reduce import times
 from backplane.reduce.snapshot import Snapshot, octets
-from backplane.reduce.times import all_times
+from backplane.reduce.tabular import how_to_get
 from backplane.wire.errors import UsageError
 
 #: Kinds that a column may hold together; the wider one is its type.
@@ -43,9 +42,7 @@ class Parquet:
 
     def __init__(self, out: TextIO, file: str | None = None, *, isatty: bool = False) -> None:
         if importlib.util.find_spec("pyarrow") is None:
-            raise UsageError(
-                f"-o parquet needs pyarrow: `{shlex.quote(sys.executable)} -m pip install pyarrow` brings it"
-            )
+            raise UsageError(f"-o parquet needs pyarrow: {how_to_get('pyarrow')}")
         if file is None and isatty:
             raise UsageError("-o parquet is nothing for a terminal: write -o parquet=FILE, or send it to a file")
         self._out = out
@@ -96,10 +93,8 @@ def written(snapshot: Snapshot) -> bytes:
     parquet: Any = importlib.import_module("pyarrow.parquet")
     columns = list(zip(*snapshot.rows, strict=True)) if snapshot.rows else [()] * len(snapshot.columns)
     arrays = [
-        arrow.array(values, type=arrow.timestamp("us", tz="UTC"))
-        if snapshot.kinds.get(name) == "time" and all_times(values)
-        else arrow.array(_column(name, values))
-        for name, values in zip(snapshot.columns, columns, strict=True)
+        arrow.array(values, type=arrow.timestamp("us", tz="UTC")) if timed else arrow.array(_column(name, values))
+        for name, values, timed in zip(snapshot.columns, columns, times.columns(snapshot.table), strict=True)
     ]
     told = {key: value for key, value in snapshot.to_dict().items() if key not in ("rows", "columns")}
     table = arrow.Table.from_arrays(arrays, names=list(map(_said, snapshot.columns)))
