@@ -34,9 +34,6 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "ppc64le": 273, "s390x": 282, "armv7l": 314, "i686": 289, "riscv64": 30}
 _IOPRIO_IDLE = 3 << 13
 _CAP_SYS_NICE = 23
-#: For glibc's `mallopt`: what is free at the heap's end before it is given back, what it grows by, what is mapped.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_HEAP = ((_M_TRIM_THRESHOLD, 16 << 20), (_M_TOP_PAD, 1 << 20), (_M_MMAP_THRESHOLD, 4 << 20))
 
 
 class Child(NamedTuple):
@@ -98,7 +95,6 @@ def _child(parent: int, ends: "tuple[int, int, int]", limits: Limits, work: Call
         _bound_to(parent)
         _yield_to_others()
         _limit(limits)
-        hold_heap()
         work()
         status = 0
     except BaseException:
@@ -186,17 +182,6 @@ def _limit(limits: Limits) -> None:
     _lower(resource.RLIMIT_NOFILE, limits.files, limits.files)
     _lower(resource.RLIMIT_FSIZE, limits.file_mb << 20, limits.file_mb << 20)
     _lower(resource.RLIMIT_CORE, 0, 0)
-
-
-def hold_heap() -> None:
-    """Keeps freed memory, up to 16 MiB: a log's blocks come and go, and each would be given back and zeroed anew.
-
-    That took as much CPU as the kernel's reading and half of ours beside it. Where there is no glibc nothing happens.
-    """
-    call = getattr(_libc(), "mallopt", None) if ctypes is not None else None
-    if call is not None:
-        for option, value in _HEAP:
-            call(option, value)
 
 
 def _lower(what: int, soft: int, hard: int) -> None:

@@ -376,3 +376,14 @@ def test_more_feed_than_granted_ends_the_job_only(any_link: RunnerLink) -> None:
     assert any_link.end()["state"] == "failed"
     any_link.start(2, script("def map():\n    yield 1\n", lines=False))
     assert any_link.end(2)["state"] == "done"
+
+
+def test_what_any_job_needs_is_there_before_the_first(link: RunnerLink) -> None:
+    """Between home's greeting and the first start lies a round trip, in which it is compiled; before, nothing is."""
+    loaded = Path(f"/proc/{link.process.pid}/maps")
+    assert "_ctypes" not in loaded.read_text()  # of the last of these modules
+    hello = {"version": frames.VERSION, "oldest": frames.VERSION, "role": "coordinator", "lease_s": 20.0}
+    link.send(frames.HELLO, 0, hello)
+    link.until(lambda: "_ctypes" in loaded.read_text(), "the modules of a job")
+    link.start(1, script("def map():\n    yield 1\n", lines=False), lines=False)
+    assert link.end()["state"] == "done"

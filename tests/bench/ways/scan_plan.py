@@ -1,4 +1,4 @@
-"""One plan over one file by the runner's compiler alone: no job, no cut, no wire.
+"""One plan over one file by the runner's reader and compiler alone: no job, no cut, no wire.
 
 ``python scan_plan.py FILE NAME [PROCESSES]`` prints rows of a key and its results, sorted. With more than one
 process each reads its part of the file. Any Python of a provider runs it.
@@ -7,17 +7,15 @@ process each reads its part of the file. Any Python of a provider runs it.
 import marshal
 import os
 import sys
-from typing import Any, BinaryIO
+from typing import Any
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
 
 from provider.runner.aggregates import chosen
+from provider.runner.files import Log
 from provider.runner.folding import Scan
 from provider.runner.plan import Plan
-from provider.runner.spawn import hold_heap
 
-#: As `provider.runner.files` reads.
-BLOCK = 1 << 17
 PREFIX = ["call", "prefix", ["field", "path"], ["value", 1]]
 COUNT = [["count", None]]
 QUESTIONS = {
@@ -43,12 +41,11 @@ COMBINED = {
 
 def main() -> None:
     path, name = sys.argv[1:3]
-    hold_heap()
     parts = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     plan = Plan.of(dict(QUESTIONS[name], version=1, format=REGEX if name == "captures" else COMBINED))
     aggregate = chosen([plan.aggregates[0].name])[0]
-    # As a worker tells it: what follows a newline begins in the part that the newline is not in.
-    cuts = [os.path.getsize(path) * part // parts for part in range(parts + 1)]
+    size = os.path.getsize(path)
+    cuts = [0] + [_line(path, size * part // parts) for part in range(1, parts)] + [size]
     workers = [_forked(plan, path, cuts[part], cuts[part + 1]) for part in range(1, parts)]
     states = _scanned(plan, path, cuts[0], cuts[1])
     for pid, fd in workers:
@@ -76,37 +73,27 @@ def _forked(plan: Plan, path: str, start: int, end: int) -> "tuple[int, int]":
 
 
 def _scanned(plan: Plan, path: str, start: int, end: int) -> "dict[Any, Any]":
-    """The groups of the lines that begin in a part of a file."""
+    """The groups of the lines between two offsets, each the beginning of a line or the end of the file."""
     scan = Scan(plan)
-    feed = scan.feed
-    with open(path, "rb", 0) as file:
-        carry = b""
-        if start:
-            file.seek(start - 1)
-            carry = _from_newline(file)
-        left = end - file.tell() + len(carry)
-        while left > 0:
-            data = carry + file.read(BLOCK)
-            last = data.rfind(b"\n") + 1
-            if last > left:
-                # The line that begins before the end of the part is the last one.
-                last = data.find(b"\n", left - 1) + 1
-            if last:
-                feed(data, 0, last)
-            elif len(data) == len(carry):
-                break
-            carry = data[last:]
-            left -= last
+    log = Log(path, path)
+    log.rewind(start)
+    found = log.read(end)
+    while found is not None:
+        scan.feed(found.data, 0, len(found.data))
+        found = log.read(end)
+    rest = log.rest()
+    if rest is not None and rest.data:
+        scan.feed(rest.data + b"\n", 0, len(rest.data) + 1)
+    log.close()
     return dict(scan.take()[0])
 
 
-def _from_newline(file: "BinaryIO") -> bytes:
-    """What was read behind the first newline from here on."""
-    while True:
-        data = file.read(BLOCK)
-        at = data.find(b"\n") + 1
-        if at or not data:
-            return data[at:]
+def _line(path: str, at: int) -> int:
+    """Where the first line begins that does not begin before this offset."""
+    with open(path, "rb") as file:
+        file.seek(at - 1)
+        file.readline()
+        return file.tell()
 
 
 if __name__ == "__main__":
